@@ -1,0 +1,94 @@
+/**
+ * The engine's only door to the disk.
+ *
+ * Metadata operations and writes are synchronous: they cost a few microseconds each and their order is what crash safety
+ * rests on. Reads come in both forms. Syncs are asynchronous: they take milliseconds and run in the thread pool.
+ * Errors of the operating system come as Node's errors with `code` ('ENOENT', 'ENOSPC', 'EIO', 'EMFILE', ...); the floors
+ * above translate them. Nothing here retries.
+ */
+
+/** An open file to read from. Positions and lengths in bytes. */
+export interface ReadableFile {
+  readonly path: string
+  /** Size when it was opened, or at the last `refreshSize`. */
+  readonly size: number
+  /** Reads up to `length` bytes at `position` into `target` from `offset`; returns how many were there. */
+  readSync(target: Uint8Array, offset: number, length: number, position: number): number
+  read(target: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  refreshSize(): number
+  close(): void
+}
+
+/** A file that is being written, from its beginning, by appending. */
+export interface WritableFile {
+  readonly path: string
+  /** Bytes that were accepted so far. */
+  readonly size: number
+  /**
+   * Appends `length` bytes of `source` from `offset` and returns how many were taken. Fewer than asked for is what a disk
+   * that fills up does, *without* an error: the caller must look. See `writeFully`.
+   */
+  append(source: Uint8Array, offset: number, length: number): number
+  /** fdatasync. A failure is final: never call it again on this file. */
+  sync(): Promise<void>
+  syncSync(): void
+  /** Cuts the file to `size` bytes; later appends go there. */
+  truncate(size: number): void
+  close(): void
+}
+
+export interface FileStat {
+  readonly isDirectory: boolean
+  readonly size: number
+  /** With `birthTimeMs` tells these very files from a copy of them. */
+  readonly inode: number
+  readonly birthTimeMs: number
+}
+
+/** A held lock on a directory. */
+export interface DirectoryLock {
+  release(): Promise<void>
+}
+
+export interface FileSystem {
+  readonly kind: string
+  /** Creates a new file with mode 0600; EEXIST when there is one. */
+  create(path: string): WritableFile
+  openRead(path: string): ReadableFile
+  /** Undefined when nothing is there. */
+  stat(path: string): FileStat | undefined
+  /** Names in the directory, sorted; ENOENT when it is missing. */
+  list(directory: string): string[]
+  /** Creates the directory and its missing parents with mode 0700. */
+  makeDirectory(directory: string): void
+  rename(from: string, to: string): void
+  remove(path: string): void
+  /** Removes an empty directory. */
+  removeDirectory(directory: string): void
+  /** A hard link; EXDEV, EPERM, EMLINK or ENOTSUP where that cannot be. */
+  link(existing: string, path: string): void
+  /** Makes creations, renames and removals in the directory durable. */
+  syncDirectory(directory: string): Promise<void>
+  /** The absolute path with every symbolic link resolved, as far as it exists. */
+  canonicalPath(path: string): string
+  /** Takes the writer's lock; throws VARVE_LOCKED with { holder } when someone has it. */
+  lock(directory: string): Promise<DirectoryLock>
+}
+
+/** Appends everything or throws: a short write becomes ENOSPC. The file may then hold a part; `file.size` says how much. */
+export function writeFully(
+  file: WritableFile,
+  source: Uint8Array,
+  offset: number,
+  length: number,
+): void {
+  let done = 0
+  while (done < length) {
+    const taken = file.append(source, offset + done, length - done)
+    // A short count is followed by the true error on the next call; a count of 0 has no error of its own.
+    if (taken <= 0) {
+      throw Object.assign(new Error(`ENOSPC: short write, ${file.path}`), { code: 'ENOSPC' })
+    }
+    done += taken
+  }
+}
