@@ -1,0 +1,154 @@
+/**
+ * What change capture needs from the store, and nothing more. `db/` implements it; the tests of this folder do so on fakes.
+ *
+ * The flow: a scan or a tail stands at a position (the next seqno to deliver). For each window it takes a `ChangeView`, reads
+ * what it needs and releases it at once, so that no reader pins a flushed memtable or a file that compaction replaced. What
+ * keeps its events from being *dropped* between windows is a hold (scans), a consumer's position, or nothing (tails).
+ *
+ * The shapes of memtables, segments and blob files are the least that is used here; Memtable, SegmentReader and BlobReader
+ * fit them as they are.
+ */
+import type { CommitTable } from '../base/commit-table.ts'
+import type { VarveError } from '../base/errors.ts'
+import type { SegmentMeta } from '../segment/segment-meta.ts'
+
+/** One stretch of history in which a seqno means one thing. It ends where the next one begins. */
+export interface ChangeEpoch {
+  readonly epoch: number
+  readonly id: string
+  /** First seqno that was given out in it. */
+  readonly first: number
+}
+
+export interface ChangeSource {
+  readonly storeId: string
+  /** Ascending, at least one; the last is the current one. */
+  readonly epochs: readonly ChangeEpoch[]
+  /**
+   * True where this process gives out the seqnos: a token beyond the latest can then only be of another history. False on
+   * replicas and readOnly stores, which may only be behind.
+   */
+  readonly isWriter: boolean
+  /** Last published seqno; 0 in a new store. */
+  readonly latest: number
+  /** Last seqno that a power cut cannot take back; never above `latest`. */
+  readonly durable: number
+  /** Smallest seqno that may be asked for: `history().floor`. Holds do not lower it. */
+  readonly floor: number
+  /** 'closing': no more commits come, reads still work. Poisoned stores are 'open': reads go on. */
+  readonly status: 'open' | 'closing' | 'closed'
+  /** The error for a read after close, VARVE_CLOSED. */
+  closedError(): VarveError
+  /**
+   * The store as it is now. Synchronous and cheap: every read takes one. Throws nothing while the store is not closed.
+   */
+  view(): ChangeView
+  /** Name of a keyspace, dropped ones too while history has their events. An id never changes its name. */
+  keyspaceName(id: number): string
+  /** From the call on, no job that is planned drops an event at or above `position`. Never refused. */
+  hold(position: number): ScanHold
+  /** Releases the hold when `owner` was collected as garbage without closing. The hold must not reference its owner. */
+  releaseWhenAbandoned(owner: object, hold: ScanHold): void
+  /** Points of (seqno, time, user bytes), ascending: see history-policy.ts. */
+  readonly series: readonly SeriesPoint[]
+}
+
+/** A pinned look at the store. Seqnos from `memtables[0].firstSeqno` on are in memtables, smaller ones in segments. */
+export interface ChangeView {
+  /** Oldest first; the active one, which may be empty, is last. Their seqnos are dense and join up. */
+  readonly memtables: readonly ChangeMemtable[]
+  /** One object per version: what is derived from its list of segments is cached by it. */
+  readonly version: object
+  /** Every segment with events, of all keyspaces, dropped ones too, live and history, in any order. */
+  listSegments(): readonly SegmentMeta[]
+  /** A reader, not opened yet. Valid until the release. */
+  segment(meta: SegmentMeta): ChangeSegment
+  blob(file: number): ChangeBlobs
+  release(): void
+}
+
+/** See memtable/memtable.ts. An ordinal is a seqno less `firstSeqno`. */
+export interface ChangeMemtable {
+  readonly firstSeqno: number
+  /** firstSeqno - 1 while it is empty. */
+  readonly lastSeqno: number
+  readonly arena: Uint8Array
+  readonly commits: CommitTable
+  commitOf(ordinal: number): number
+  keyspaceOf(ordinal: number): number
+  kindOf(ordinal: number): number
+  keyStart(ordinal: number): number
+  keyEnd(ordinal: number): number
+  valueStart(ordinal: number): number
+  valueEnd(ordinal: number): number
+}
+
+/** See segment/segment-reader.ts. */
+export interface ChangeSegment {
+  readonly isOpen: boolean
+  open(): Promise<void>
+  readonly blockCount: number
+  /** Events with from <= seqno <= upTo, at most `limit`, ascending. */
+  events(from: number, upTo: number, limit: number): Promise<EventRun>
+}
+
+export interface EventRun {
+  readonly count: number
+  readonly seqnos: Float64Array
+  /** Where each one is in the segment's file order. */
+  readonly ordinals: Int32Array
+  readonly commitIds: Int32Array
+  readonly commits: CommitTable
+  /** First seqno that is not covered; upTo + 1 at the end. */
+  readonly next: number
+}
+
+/** See blob/blob-reader.ts. */
+export interface ChangeBlobs {
+  read(reference: { file: number; offset: number; length: number }): Promise<Buffer>
+}
+
+/** Keeps events at or above its position from being dropped; the floor may rise past it. */
+export interface ScanHold {
+  /** Only forward. */
+  advance(position: number): void
+  /** Idempotent. */
+  release(): void
+  /** True when it held too much given-up history and was taken away: the scan must fail with VARVE_HISTORY_TRUNCATED. */
+  readonly isCutOff: boolean
+}
+
+/** All events up to and including `seqno` were committed by `timeMs`, and took `userBytes` (keys and values) since the store began. */
+export interface SeriesPoint {
+  readonly seqno: number
+  readonly timeMs: number
+  readonly userBytes: number
+}
+
+/** What the store keeps of a consumer; see version/store-state.ts. */
+export interface ConsumerRecord {
+  readonly name: string
+  /** First seqno not yet processed. */
+  readonly position: number
+  readonly state: 'active' | 'lost'
+  /** Undefined: none. */
+  readonly maxHeldBytes: number | undefined
+  readonly maxIdleMs: number | undefined
+  readonly createdAt: number
+  readonly lastAckAt: number | undefined
+}
+
+/** Where consumers put what must outlive the process. */
+export interface ConsumerStore {
+  /**
+   * Appends a commit record with one FIELD_ACK and no operation. Resolves when it, and with it everything before it, is
+   * durable; `Consumers.applyAck` was then called for it.
+   */
+  writeAck(name: string, next: number): Promise<void>
+  /** Makes the WAL durable, then `Consumers.records()` in one manifest edit. Resolves when that is durable. */
+  saveConsumers(): Promise<void>
+  /** A position moved or a consumer went: the floor may rise. Called often; the store applies the policy when it suits. */
+  consumersMoved(): void
+  /** Wall clock. */
+  now(): number
+}
