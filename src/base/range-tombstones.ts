@@ -1,0 +1,531 @@
+/**
+ * Range tombstones cut into fragments that do not overlap, immutable, for one question: what is the newest tombstone over
+ * this key that a snapshot sees?
+ *
+ * ```
+ *   boundaries   b0      b1        b2    b3
+ *                |-------|---------|-----|- - ->  the last interval has no end
+ *   seqnos       9       12,9      –     7        newest first; none: a gap
+ * ```
+ *
+ * Interval i is [b(i), b(i+1)). Neighbours with equal lists are one interval. A *fragment* is an interval that is no gap.
+ * Of the tombstones over an interval only the newest of each snapshot stripe is kept: a stripe is what lies between two
+ * neighbouring snapshots, and nobody can see an older one in it. So any number of nested tombstones stays linear.
+ *
+ * Everything lives in four arrays: no object per fragment.
+ *
+ * Encoded (segments): varint boundaries | varint seqnos in all | each boundary: varint length, bytes, varint number of
+ * seqnos, the first as varint, each further one as varint of how much smaller it is.
+ */
+import { compareBytes, copyBytes, U48_MAX } from './bytes.ts'
+import { KEY_BYTES_MAX } from './entry-kind.ts'
+import { ByteReader, ByteWriter } from './varint.ts'
+
+export interface RangeTombstone {
+  readonly start: Uint8Array
+  /** Exclusive; undefined: to the end of the keyspace. */
+  readonly end: Uint8Array | undefined
+  readonly seqno: number
+}
+
+export class FragmentedRanges {
+  /** What covers nothing. */
+  static readonly EMPTY: FragmentedRanges = new FragmentedRanges(
+    new Uint8Array(0),
+    new Uint32Array(1),
+    new Uint32Array(1),
+    new Float64Array(0),
+  )
+
+  /** Number of fragments. */
+  readonly count: number
+  readonly minSeqno: number
+  readonly maxSeqno: number
+  readonly #bytes: Uint8Array
+  /** Boundary i is bytes[offsets[i], offsets[i + 1]). */
+  readonly #offsets: Uint32Array
+  /** The seqnos of interval i are seqnos[lists[i], lists[i + 1]), descending. */
+  readonly #lists: Uint32Array
+  readonly #seqnos: Float64Array
+  /** Interval of each fragment; made when someone walks the fragments. */
+  #intervals: Uint32Array | undefined
+
+  /** The arrays are taken over. Others use `build`, `merge` and `decode`. */
+  constructor(bytes: Uint8Array, offsets: Uint32Array, lists: Uint32Array, seqnos: Float64Array) {
+    this.#bytes = bytes
+    this.#offsets = offsets
+    this.#lists = lists
+    this.#seqnos = seqnos
+    let count = 0
+    for (let i = 1; i < lists.length; i++) if (lists[i]! > lists[i - 1]!) count++
+    this.count = count
+    let smallest = 0
+    let largest = 0
+    for (let i = 0; i < seqnos.length; i++) {
+      const seqno = seqnos[i]!
+      if (seqno > largest) largest = seqno
+      if (smallest === 0 || seqno < smallest) smallest = seqno
+    }
+    this.minSeqno = smallest
+    this.maxSeqno = largest
+  }
+
+  /** `stripes`: ascending seqnos of the snapshots that must keep seeing what they see. Empty ranges count for nothing. */
+  static build(
+    tombstones: readonly RangeTombstone[],
+    stripes: readonly number[],
+  ): FragmentedRanges {
+    const singles: FragmentedRanges[] = []
+    for (const tombstone of tombstones) {
+      const single = fragmentOf(tombstone)
+      if (single !== undefined) singles.push(single)
+    }
+    return FragmentedRanges.merge(singles, stripes)
+  }
+
+  /** All of them together; the same tombstone may stand in several. */
+  static merge(inputs: readonly FragmentedRanges[], stripes: readonly number[]): FragmentedRanges {
+    const round = inputs.filter((ranges) => ranges.count > 0)
+    if (round.length === 0) return FragmentedRanges.EMPTY
+    if (round.length === 1) return mergeTwo(round[0]!, FragmentedRanges.EMPTY, stripes)
+    // In pairs, round after round: every boundary is copied log2(inputs) times.
+    let rest = round
+    while (rest.length > 1) {
+      const next: FragmentedRanges[] = []
+      for (let i = 0; i + 1 < rest.length; i += 2) {
+        next.push(mergeTwo(rest[i]!, rest[i + 1]!, stripes))
+      }
+      if (rest.length % 2 === 1) next.push(rest[rest.length - 1]!)
+      rest = next
+    }
+    return rest[0]!
+  }
+
+  /** The inverse of `encode`. `fail` gets a reason and the position; it must throw. */
+  static decode(
+    bytes: Uint8Array,
+    fail: (reason: string, position: number) => never,
+  ): FragmentedRanges {
+    const reader = new ByteReader(bytes, 0, bytes.length, fail)
+    const boundaries = reader.bounded(reader.remaining, 'number of boundaries')
+    const total = reader.bounded(reader.remaining, 'number of seqnos')
+    const output = new RangeOutput(boundaries, bytes.length, total)
+    const list = new Float64Array(total)
+    let keyStart = -1
+    let keyEnd = -1
+    let found = 0
+    for (let i = 0; i < boundaries; i++) {
+      const length = reader.bounded(Math.min(KEY_BYTES_MAX, reader.remaining), 'boundary length')
+      const start = reader.position
+      reader.position += length
+      if (
+        keyStart >= 0 &&
+        compareBytes(bytes, keyStart, keyEnd, bytes, start, start + length) >= 0
+      ) {
+        reader.fail('boundaries are not ascending')
+      }
+      keyStart = start
+      keyEnd = start + length
+      const size = reader.bounded(total - found, 'number of seqnos at a boundary')
+      let seqno = 0
+      for (let k = 0; k < size; k++) {
+        const coded = reader.varint()
+        seqno = k === 0 ? coded : coded === 0 ? 0 : seqno - coded
+        if (seqno < 1 || seqno > U48_MAX) reader.fail('seqno of a range tombstone is impossible')
+        list[k] = seqno
+      }
+      found += size
+      output.add(bytes, keyStart, keyEnd, list, size)
+    }
+    if (found !== total) reader.fail(`${total} seqnos were announced, ${found} found`)
+    if (reader.remaining > 0) reader.fail('bytes are left behind the last boundary')
+    return output.finish()
+  }
+
+  /** Newest tombstone over the key with seqno <= snapshot; 0: none. Logarithmic. */
+  coveringSeqno(key: Uint8Array, start: number, end: number, snapshot: number): number {
+    const interval = this.intervalOf(key, start, end)
+    return interval < 0 ? 0 : this.newestIn(interval, snapshot)
+  }
+
+  /** The interval that holds the key; -1: before the first boundary. See RangeWalker. */
+  intervalOf(key: Uint8Array, start: number, end: number): number {
+    const bytes = this.#bytes
+    const offsets = this.#offsets
+    let low = 0
+    let high = offsets.length - 1
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (compareBytes(bytes, offsets[middle]!, offsets[middle + 1]!, key, start, end) <= 0) {
+        low = middle + 1
+      } else {
+        high = middle
+      }
+    }
+    return low - 1
+  }
+
+  /** Whether the interval (-1: what lies before the first) holds the key. */
+  intervalHolds(interval: number, key: Uint8Array, start: number, end: number): boolean {
+    const bytes = this.#bytes
+    const offsets = this.#offsets
+    const last = offsets.length - 2
+    return (
+      (interval < 0 ||
+        compareBytes(bytes, offsets[interval]!, offsets[interval + 1]!, key, start, end) <= 0) &&
+      (interval >= last ||
+        compareBytes(bytes, offsets[interval + 1]!, offsets[interval + 2]!, key, start, end) > 0)
+    )
+  }
+
+  /** Number of intervals, gaps included. */
+  get intervalCount(): number {
+    return this.#offsets.length - 1
+  }
+
+  /** Newest seqno <= snapshot over a whole interval; 0: none. */
+  newestIn(interval: number, snapshot: number): number {
+    const to = this.#lists[interval + 1]!
+    for (let i = this.#lists[interval]!; i < to; i++) {
+      const seqno = this.#seqnos[i]!
+      if (seqno <= snapshot) return seqno
+    }
+    return 0
+  }
+
+  /** First key of fragment i; borrowed. */
+  start(i: number): Buffer {
+    return this.#boundary(this.#fragment(i))
+  }
+
+  /** Exclusive end of fragment i, borrowed; undefined: to the end of the keyspace. */
+  end(i: number): Buffer | undefined {
+    const next = this.#fragment(i) + 1
+    return next === this.intervalCount ? undefined : this.#boundary(next)
+  }
+
+  /** Seqnos over fragment i, newest first; borrowed. */
+  seqnos(i: number): Float64Array {
+    const interval = this.#fragment(i)
+    return this.#seqnos.subarray(this.#lists[interval]!, this.#lists[interval + 1]!)
+  }
+
+  /** What of it lies in [lower, upper); undefined: no bound on that side. */
+  clip(lower: Uint8Array | undefined, upper: Uint8Array | undefined): FragmentedRanges {
+    if (this.count === 0) return this
+    if (lower !== undefined && upper !== undefined && compareAll(lower, upper) >= 0) {
+      return FragmentedRanges.EMPTY
+    }
+    const output = this.#output()
+    const none = new Float64Array(0)
+    const intervals = this.intervalCount
+    let first = 0
+    if (lower !== undefined) {
+      const at = this.intervalOf(lower, 0, lower.length)
+      if (at >= 0) {
+        const list = this.#list(at)
+        output.add(lower, 0, lower.length, list, list.length)
+      }
+      first = at + 1
+    }
+    for (let i = first; i < intervals; i++) {
+      const boundary = this.#boundary(i)
+      if (upper !== undefined && compareAll(boundary, upper) >= 0) break
+      const list = this.#list(i)
+      output.add(boundary, 0, boundary.length, list, list.length)
+    }
+    if (upper !== undefined) output.add(upper, 0, upper.length, none, 0)
+    return output.finish()
+  }
+
+  /** Without the tombstones below `seqno`. */
+  dropBelow(seqno: number): FragmentedRanges {
+    if (this.count === 0 || this.minSeqno >= seqno) return this
+    const output = this.#output()
+    for (let i = 0; i < this.intervalCount; i++) {
+      const boundary = this.#boundary(i)
+      const list = this.#list(i)
+      let size = list.length
+      while (size > 0 && list[size - 1]! < seqno) size--
+      output.add(boundary, 0, boundary.length, list, size)
+    }
+    return output.finish()
+  }
+
+  encode(): Buffer {
+    const writer = new ByteWriter(this.#bytes.length + this.#seqnos.length * 4 + 16)
+    writer.varint(this.intervalCount).varint(this.#seqnos.length)
+    for (let i = 0; i < this.intervalCount; i++) {
+      writer.block(this.#boundary(i))
+      const list = this.#list(i)
+      writer.varint(list.length)
+      for (let k = 0; k < list.length; k++) {
+        writer.varint(k === 0 ? list[0]! : list[k - 1]! - list[k]!)
+      }
+    }
+    return writer.bytes()
+  }
+
+  /** Memory that it holds, about. */
+  get byteLength(): number {
+    return this.#bytes.length + this.#offsets.length * 8 + this.#seqnos.length * 8
+  }
+
+  /** For `merge`, which walks the arrays of two at once. */
+  get columns(): RangeColumns {
+    return {
+      bytes: this.#bytes,
+      offsets: this.#offsets,
+      lists: this.#lists,
+      seqnos: this.#seqnos,
+    }
+  }
+
+  #boundary(i: number): Buffer {
+    const bytes = this.#bytes
+    const start = this.#offsets[i]!
+    return Buffer.from(bytes.buffer, bytes.byteOffset + start, this.#offsets[i + 1]! - start)
+  }
+
+  #list(interval: number): Float64Array {
+    return this.#seqnos.subarray(this.#lists[interval]!, this.#lists[interval + 1]!)
+  }
+
+  #output(): RangeOutput {
+    return new RangeOutput(this.intervalCount + 2, this.#bytes.length, this.#seqnos.length)
+  }
+
+  #fragment(i: number): number {
+    this.#intervals ??= this.#walkable()
+    return this.#intervals[i]!
+  }
+
+  #walkable(): Uint32Array {
+    const intervals = new Uint32Array(this.count)
+    let n = 0
+    for (let i = 0; i < this.intervalCount; i++) {
+      if (this.#lists[i + 1]! > this.#lists[i]!) intervals[n++] = i
+    }
+    return intervals
+  }
+}
+
+/**
+ * Asks about keys that come in order, ascending or descending: as long as they stay in one interval an answer costs two
+ * comparisons, not a search.
+ */
+export class RangeWalker {
+  readonly #ranges: FragmentedRanges
+  readonly #snapshot: number
+  #interval = -1
+  #seqno = 0
+  #isPlaced = false
+
+  constructor(ranges: FragmentedRanges, snapshot: number) {
+    this.#ranges = ranges
+    this.#snapshot = snapshot
+  }
+
+  /** Newest tombstone over the key that the snapshot sees; 0: none. */
+  coveringSeqno(key: Uint8Array, start: number, end: number): number {
+    const ranges = this.#ranges
+    if (ranges.count === 0) return 0
+    if (this.#isPlaced && ranges.intervalHolds(this.#interval, key, start, end)) return this.#seqno
+    const interval = ranges.intervalOf(key, start, end)
+    this.#interval = interval
+    this.#seqno = interval < 0 ? 0 : ranges.newestIn(interval, this.#snapshot)
+    this.#isPlaced = true
+    return this.#seqno
+  }
+}
+
+/** The arrays of FragmentedRanges; see there. */
+export interface RangeColumns {
+  readonly bytes: Uint8Array
+  readonly offsets: Uint32Array
+  readonly lists: Uint32Array
+  readonly seqnos: Float64Array
+}
+
+function compareAll(a: Uint8Array, b: Uint8Array): number {
+  return compareBytes(a, 0, a.length, b, 0, b.length)
+}
+
+function fragmentOf({ start, end, seqno }: RangeTombstone): FragmentedRanges | undefined {
+  if (end !== undefined && compareAll(start, end) >= 0) return undefined
+  const endLength = end === undefined ? 0 : end.length
+  const bytes = new Uint8Array(start.length + endLength)
+  bytes.set(start, 0)
+  if (end !== undefined) bytes.set(end, start.length)
+  const offsets =
+    end === undefined
+      ? Uint32Array.of(0, start.length)
+      : Uint32Array.of(0, start.length, start.length + endLength)
+  const lists = end === undefined ? Uint32Array.of(0, 1) : Uint32Array.of(0, 1, 1)
+  return new FragmentedRanges(bytes, offsets, lists, Float64Array.of(seqno))
+}
+
+/** Walks both lists of boundaries once; at each, what covers from there on is the two lists together. */
+function mergeTwo(
+  left: FragmentedRanges,
+  right: FragmentedRanges,
+  stripes: readonly number[],
+): FragmentedRanges {
+  const a = left.columns
+  const b = right.columns
+  const aCount = a.offsets.length - 1
+  const bCount = b.offsets.length - 1
+  const output = new RangeOutput(
+    aCount + bCount,
+    a.bytes.length + b.bytes.length,
+    a.seqnos.length + b.seqnos.length,
+  )
+  const list = new VisibleList(stripes)
+  let i = 0
+  let j = 0
+  while (i < aCount || j < bCount) {
+    const order =
+      i === aCount
+        ? 1
+        : j === bCount
+          ? -1
+          : compareBytes(
+              a.bytes,
+              a.offsets[i]!,
+              a.offsets[i + 1]!,
+              b.bytes,
+              b.offsets[j]!,
+              b.offsets[j + 1]!,
+            )
+    const from = order <= 0 ? a : b
+    const at = order <= 0 ? i : j
+    if (order <= 0) i++
+    if (order >= 0) j++
+    list.merge(
+      a.seqnos,
+      i === 0 ? 0 : a.lists[i - 1]!,
+      i === 0 ? 0 : a.lists[i]!,
+      b.seqnos,
+      j === 0 ? 0 : b.lists[j - 1]!,
+      j === 0 ? 0 : b.lists[j]!,
+    )
+    output.add(from.bytes, from.offsets[at]!, from.offsets[at + 1]!, list.seqnos, list.size)
+  }
+  return output.finish()
+}
+
+/** The tombstones over one interval, newest first, only the newest of each stripe. */
+class VisibleList {
+  seqnos: Float64Array = new Float64Array(8)
+  size = 0
+  readonly #stripes: readonly number[]
+  /** What a further, older seqno must not exceed to be seen by a snapshot that does not see the last one kept. */
+  #limit = 0
+
+  constructor(stripes: readonly number[]) {
+    this.#stripes = stripes
+  }
+
+  merge(
+    a: Float64Array,
+    aStart: number,
+    aEnd: number,
+    b: Float64Array,
+    bStart: number,
+    bEnd: number,
+  ): void {
+    this.size = 0
+    this.#limit = Infinity
+    let i = aStart
+    let j = bStart
+    while (i < aEnd || j < bEnd) {
+      if (j === bEnd || (i < aEnd && a[i]! > b[j]!)) this.#offer(a[i++]!)
+      else this.#offer(b[j++]!)
+    }
+  }
+
+  #offer(seqno: number): void {
+    if (seqno > this.#limit) return
+    if (this.size === this.seqnos.length) {
+      const grown = new Float64Array(this.size * 2)
+      grown.set(this.seqnos)
+      this.seqnos = grown
+    }
+    this.seqnos[this.size++] = seqno
+    this.#limit = newestSnapshotBelow(this.#stripes, seqno)
+  }
+}
+
+/** The largest of the ascending `stripes` that is < seqno; -1: none. */
+function newestSnapshotBelow(stripes: readonly number[], seqno: number): number {
+  let low = 0
+  let high = stripes.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (stripes[middle]! < seqno) low = middle + 1
+    else high = middle
+  }
+  return low === 0 ? -1 : stripes[low - 1]!
+}
+
+/** Takes boundaries in ascending order and joins neighbours with equal lists. */
+class RangeOutput {
+  #bytes: Uint8Array
+  #length = 0
+  readonly #offsets: Uint32Array
+  readonly #lists: Uint32Array
+  #count = 0
+  #seqnos: Float64Array
+  #total = 0
+
+  constructor(boundariesMax: number, bytes: number, seqnos: number) {
+    this.#bytes = new Uint8Array(bytes)
+    this.#offsets = new Uint32Array(boundariesMax + 1)
+    this.#lists = new Uint32Array(boundariesMax + 1)
+    this.#seqnos = new Float64Array(seqnos)
+  }
+
+  add(key: Uint8Array, start: number, end: number, list: Float64Array, size: number): void {
+    if (this.#repeats(list, size)) return
+    const length = end - start
+    if (this.#length + length > this.#bytes.length) {
+      const grown = new Uint8Array(Math.max(this.#bytes.length * 2, this.#length + length))
+      grown.set(this.#bytes)
+      this.#bytes = grown
+    }
+    if (this.#total + size > this.#seqnos.length) {
+      const grown = new Float64Array(Math.max(this.#seqnos.length * 2, this.#total + size))
+      grown.set(this.#seqnos)
+      this.#seqnos = grown
+    }
+    this.#length = copyBytes(this.#bytes, this.#length, key, start, end)
+    for (let i = 0; i < size; i++) this.#seqnos[this.#total + i] = list[i]!
+    this.#total += size
+    this.#count++
+    this.#offsets[this.#count] = this.#length
+    this.#lists[this.#count] = this.#total
+  }
+
+  finish(): FragmentedRanges {
+    return new FragmentedRanges(
+      exact(this.#bytes, this.#length),
+      exact(this.#offsets, this.#count + 1),
+      exact(this.#lists, this.#count + 1),
+      exact(this.#seqnos, this.#total),
+    )
+  }
+
+  /** Whether the interval before has the same list; before the first lies a gap. */
+  #repeats(list: Float64Array, size: number): boolean {
+    const from = this.#count === 0 ? 0 : this.#lists[this.#count - 1]!
+    if (this.#total - from !== size) return false
+    for (let i = 0; i < size; i++) if (this.#seqnos[from + i] !== list[i]) return false
+    return true
+  }
+}
+
+/** Cuts an array that was taken too large; a copy only where much would be wasted. */
+function exact<T extends Uint8Array | Uint32Array | Float64Array>(array: T, length: number): T {
+  if (array.length === length) return array
+  return (length < array.length * 0.75 ? array.slice(0, length) : array.subarray(0, length)) as T
+}
