@@ -1,0 +1,60 @@
+/**
+ * Where the outside world comes in: the disk, the wall clock, the log. Tests replace each of them.
+ */
+import { wrongType } from '../base/errors.ts'
+import type { FileSystem } from './file-system.ts'
+import { createNodeFileSystem } from './node-file-system.ts'
+
+export interface Logger {
+  debug(msg: string, fields?: object): void
+  info(msg: string, fields?: object): void
+  warn(msg: string, fields?: object): void
+  error(msg: string, fields?: object): void
+}
+
+export interface Environment {
+  /** The store's lock belongs to it. With any other than Node's, background work runs on the calling thread. */
+  fs: FileSystem
+  /** Wall clock in ms, for event times and ages. May go backwards; the store keeps event times from doing so. */
+  now(): number
+  logger: Logger
+}
+
+/** Says nothing: what a program has to know comes as errors and events. */
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} }
+
+/** Fills in Node's file system, the system's clock and a silent logger. A part of the wrong type is a TypeError. */
+export function resolveEnvironment(partial: Partial<Environment> = {}): Environment {
+  if (typeof partial !== 'object' || partial === null) {
+    throw wrongType('environment', 'an object', partial)
+  }
+  const { fs, now, logger } = partial
+  if (fs !== undefined && !isFileSystem(fs)) {
+    throw wrongType('environment.fs', 'a file system of Varve', fs)
+  }
+  if (now !== undefined && typeof now !== 'function') {
+    throw wrongType('environment.now', 'a function', now)
+  }
+  if (logger !== undefined && !isLogger(logger)) {
+    throw wrongType('environment.logger', 'an object with debug, info, warn and error', logger)
+  }
+  return {
+    fs: fs ?? createNodeFileSystem(),
+    // Called on the object it came from: a clock may be an instance with state of its own.
+    now: now === undefined ? () => Date.now() : () => now.call(partial),
+    logger: logger ?? silent,
+  }
+}
+
+function isFileSystem(value: unknown): value is FileSystem {
+  return hasMethods(value, ['create', 'openRead', 'stat', 'list', 'syncDirectory', 'lock'])
+}
+
+function isLogger(value: unknown): value is Logger {
+  return hasMethods(value, ['debug', 'info', 'warn', 'error'])
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return names.every((name) => typeof Reflect.get(value, name) === 'function')
+}

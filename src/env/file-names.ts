@@ -1,0 +1,100 @@
+/**
+ * Names of the files in a store's directory.
+ *
+ * ```
+ * 000123.seg        segment          MANIFEST-000012   version edits
+ * 000124.blob       blob file        CURRENT           names the manifest in force
+ * 000125.wal        write-ahead log  LOCK              who has the store open
+ * *.tmp             half-written CURRENT or LOCK       lost/   what repair set aside
+ * ```
+ *
+ * All numbered files draw from one counter, so a number never means two files.
+ */
+
+export const CURRENT_FILE = 'CURRENT'
+export const LOCK_FILE = 'LOCK'
+export const LOST_DIRECTORY = 'lost'
+
+export type FileType =
+  | 'segment'
+  | 'blob'
+  | 'wal'
+  | 'manifest'
+  | 'current'
+  | 'lock'
+  /** Left over from an interrupted replacement; always safe to remove under the lock. */
+  | 'temporary'
+
+export interface ParsedFileName {
+  readonly type: FileType
+  /** 0 where the name has none. */
+  readonly number: number
+}
+
+const NUMBERED = /^(\d{6,16})\.(seg|blob|wal)$/
+const MANIFEST = /^MANIFEST-(\d{6,16})$/
+const LOCK_ASIDE = /^LOCK-[\w-]+\.tmp$/
+const TEMPORARY_SUFFIX = '.tmp'
+
+export function segmentFileName(number: number): string {
+  return `${digits(number)}.seg`
+}
+
+export function blobFileName(number: number): string {
+  return `${digits(number)}.blob`
+}
+
+export function walFileName(number: number): string {
+  return `${digits(number)}.wal`
+}
+
+export function manifestFileName(number: number): string {
+  return `MANIFEST-${digits(number)}`
+}
+
+/** Where the new content of `name` is written before it is renamed into place. */
+export function temporaryFileName(name: string): string {
+  return name + TEMPORARY_SUFFIX
+}
+
+/** Where a stale LOCK file goes while it is looked at once more; `token` tells apart those who do so at once. */
+export function lockAsideName(token: string): string {
+  return temporaryFileName(`${LOCK_FILE}-${token}`)
+}
+
+/** What a name in a store's directory stands for; undefined for a file that is not ours, which nothing may touch. */
+export function parseFileName(name: string): ParsedFileName | undefined {
+  if (name === CURRENT_FILE) return { type: 'current', number: 0 }
+  if (name === LOCK_FILE) return { type: 'lock', number: 0 }
+  if (LOCK_ASIDE.test(name)) return { type: 'temporary', number: 0 }
+  if (name.endsWith(TEMPORARY_SUFFIX)) {
+    const replaced = parseFileName(name.slice(0, -TEMPORARY_SUFFIX.length))
+    if (replaced === undefined || replaced.type === 'temporary') return undefined
+    return { type: 'temporary', number: replaced.number }
+  }
+  const manifest = MANIFEST.exec(name)
+  if (manifest !== null) return numbered('manifest', manifest[1]!)
+  const file = NUMBERED.exec(name)
+  if (file === null) return undefined
+  return numbered(file[2] === 'seg' ? 'segment' : file[2] === 'blob' ? 'blob' : 'wal', file[1]!)
+}
+
+export function joinPath(directory: string, name: string): string {
+  return directory.endsWith('/') ? directory + name : `${directory}/${name}`
+}
+
+/** The directory that holds `path` (absolute, as canonicalPath gives it). */
+export function parentPath(path: string): string {
+  const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
+  return cut <= 0 ? '/' : path.slice(0, cut)
+}
+
+function digits(number: number): string {
+  return String(number).padStart(6, '0')
+}
+
+/** Only the spelling that we write counts: 0000001.seg is somebody else's file. */
+function numbered(type: FileType, text: string): ParsedFileName | undefined {
+  const number = Number(text)
+  return Number.isSafeInteger(number) && digits(number) === text ? { type, number } : undefined
+}

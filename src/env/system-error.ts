@@ -1,0 +1,41 @@
+/**
+ * Errors of the operating system as Node throws them: told apart by `code`, and made alike where the system itself is ours
+ * (the file system in memory).
+ */
+
+const MESSAGES: Readonly<Record<string, string>> = {
+  EBADF: 'bad file descriptor',
+  EEXIST: 'file already exists',
+  EINVAL: 'invalid argument',
+  EIO: 'i/o error',
+  EISDIR: 'illegal operation on a directory',
+  EMFILE: 'too many open files',
+  ENOENT: 'no such file or directory',
+  ENOSPC: 'no space left on device',
+  ENOTDIR: 'not a directory',
+  ENOTEMPTY: 'directory not empty',
+  EPERM: 'operation not permitted',
+}
+
+export type SystemError = Error & {
+  readonly code: string
+  readonly syscall: string
+  readonly path: string
+}
+
+/** An error that looks like the one Node throws when `syscall` fails on `path`. */
+export function systemError(
+  code: string,
+  syscall: string,
+  path: string,
+  message: string = MESSAGES[code] ?? 'operation failed',
+): SystemError {
+  const error = new Error(`${code}: ${message}, ${syscall} '${path}'`)
+  return Object.assign(error, { code, syscall, path })
+}
+
+/** The `code` of an error of the operating system ('ENOENT', 'EIO', ...); undefined for anything else. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined
+  return typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined
+}
