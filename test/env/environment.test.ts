@@ -1,0 +1,91 @@
+import { expect, test } from 'vitest'
+import { resolveEnvironment } from '../../src/env/environment.ts'
+import { ManualClock } from '../../src/env/manual-clock.ts'
+import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
+import { randomBytes } from '../../src/env/random.ts'
+import { createTimers } from '../../src/env/timers.ts'
+
+test('what is left out is the machine: its disk, its clock, and silence', () => {
+  const environment = resolveEnvironment()
+  expect(environment.fs.kind).toBe('node')
+  expect(Math.abs(environment.now() - Date.now())).toBeLessThan(60_000)
+  environment.logger.warn('nobody hears this')
+})
+
+test('what is given is used', () => {
+  const fs = new MemoryFileSystem()
+  const clock = new ManualClock(5)
+  const said: string[] = []
+  const say = (msg: string): void => {
+    said.push(msg)
+  }
+  const logger = { debug: say, info: say, warn: say, error: say }
+  const environment = resolveEnvironment({ fs, now: clock.now, logger })
+  expect(environment.fs).toBe(fs)
+  clock.advance(2)
+  expect(environment.now()).toBe(7)
+  environment.logger.error('heard')
+  expect(said).toEqual(['heard'])
+})
+
+test('now is called on the object that it was given with', () => {
+  const clock = {
+    start: 40,
+    now(): number {
+      return this.start + 2
+    },
+  }
+  const environment = resolveEnvironment(clock)
+  expect(environment.now()).toBe(42)
+})
+
+test.each([
+  [null],
+  ['x'],
+  [{ fs: {} }],
+  [{ fs: { kind: 'memory' } }],
+  [{ now: 5 }],
+  [{ logger: console.log }],
+  [{ logger: { debug() {} } }],
+])('a wrong type is refused: %j', (environment) => {
+  expect(() => resolveEnvironment(environment as never)).toThrow(
+    expect.objectContaining({ name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' }),
+  )
+})
+
+test('a manual clock stands, moves forward, and is set back', () => {
+  const clock = new ManualClock()
+  expect(clock.now()).toBe(0)
+  clock.advance(10)
+  clock.advance(5)
+  expect(clock.now()).toBe(15)
+  clock.set(3)
+  expect(clock.now()).toBe(3)
+  expect(() => clock.advance(Number.NaN)).toThrow(RangeError)
+  expect(() => new ManualClock(Infinity)).toThrow(RangeError)
+})
+
+test('timers run and are cancelled', async () => {
+  const timers = createTimers()
+  const startMs = timers.monotonicMs()
+  const ran: string[] = []
+  timers.after(0, () => ran.push('cancelled'))()
+  timers.every(0, () => ran.push('cancelled'))()
+  await new Promise<void>((resolve) => {
+    const stop = timers.every(1, () => {
+      ran.push('every')
+      if (ran.length < 3) return
+      stop()
+      timers.after(1, resolve)
+    })
+  })
+  await timers.nextTurn()
+  await timers.wait(1)
+  expect(ran).toEqual(['every', 'every', 'every'])
+  expect(timers.monotonicMs()).toBeGreaterThan(startMs)
+})
+
+test('random bytes differ', () => {
+  expect(randomBytes(16)).toHaveLength(16)
+  expect(randomBytes(16).equals(randomBytes(16))).toBe(false)
+})
