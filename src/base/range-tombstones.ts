@@ -312,30 +312,37 @@ export class FragmentedRanges {
 
 /**
  * Asks about keys that come in order, ascending or descending: as long as they stay in one interval an answer costs two
- * comparisons, not a search.
+ * comparisons, not a search. Of several sets of ranges the newest tombstone counts.
  */
 export class RangeWalker {
-  readonly #ranges: FragmentedRanges
+  readonly #ranges: readonly FragmentedRanges[]
   readonly #snapshot: number
-  #interval = -1
-  #seqno = 0
-  #isPlaced = false
+  /** Where in each set the last key was, and what covers it there. */
+  readonly #intervals: Int32Array
+  readonly #seqnos: Float64Array
 
-  constructor(ranges: FragmentedRanges, snapshot: number) {
-    this.#ranges = ranges
+  constructor(ranges: FragmentedRanges | readonly FragmentedRanges[], snapshot: number) {
+    const all = ranges instanceof FragmentedRanges ? [ranges] : ranges
+    this.#ranges = all.filter((one) => one.count > 0)
     this.#snapshot = snapshot
+    this.#intervals = new Int32Array(this.#ranges.length).fill(-1)
+    this.#seqnos = new Float64Array(this.#ranges.length)
   }
 
   /** Newest tombstone over the key that the snapshot sees; 0: none. */
   coveringSeqno(key: Uint8Array, start: number, end: number): number {
-    const ranges = this.#ranges
-    if (ranges.count === 0) return 0
-    if (this.#isPlaced && ranges.intervalHolds(this.#interval, key, start, end)) return this.#seqno
-    const interval = ranges.intervalOf(key, start, end)
-    this.#interval = interval
-    this.#seqno = interval < 0 ? 0 : ranges.newestIn(interval, this.#snapshot)
-    this.#isPlaced = true
-    return this.#seqno
+    let newest = 0
+    for (let i = 0; i < this.#ranges.length; i++) {
+      const ranges = this.#ranges[i]!
+      if (!ranges.intervalHolds(this.#intervals[i]!, key, start, end)) {
+        const interval = ranges.intervalOf(key, start, end)
+        this.#intervals[i] = interval
+        this.#seqnos[i] = interval < 0 ? 0 : ranges.newestIn(interval, this.#snapshot)
+      }
+      const seqno = this.#seqnos[i]!
+      if (seqno > newest) newest = seqno
+    }
+    return newest
   }
 }
 

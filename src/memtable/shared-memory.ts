@@ -1,0 +1,33 @@
+/**
+ * The memory behind a memtable: shared between threads where it is to pass to a worker free of charge, plain otherwise.
+ * Fresh memory is zero, and costs nothing until it is touched.
+ */
+
+export function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike {
+  return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
+}
+
+export function allocateInts(length: number, shared: boolean): Int32Array {
+  return new Int32Array(allocateMemory(length * 4, shared))
+}
+
+/** A larger array with the same beginning. */
+export function growInts(ints: Int32Array, length: number, shared: boolean): Int32Array {
+  const grown = allocateInts(length, shared)
+  grown.set(ints)
+  return grown
+}
+
+/** As growInts. */
+export function growDoubles(doubles: Float64Array, length: number, shared: boolean): Float64Array {
+  const grown = new Float64Array(allocateMemory(length * 8, shared))
+  grown.set(doubles)
+  return grown
+}
+
+/** As growInts. */
+export function growWords(words: Uint32Array, length: number, shared: boolean): Uint32Array {
+  const grown = new Uint32Array(allocateMemory(length * 4, shared))
+  grown.set(words)
+  return grown
+}
