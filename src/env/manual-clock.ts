@@ -14,7 +14,7 @@ export class ManualClock {
   }
 
   /** Milliseconds since the Unix epoch. May be passed on without its clock. */
-  readonly now = (): number => this.#ms
+  now: () => number = () => this.#ms
 
   advance(ms: number): void {
     this.#ms = checked(this.#ms + ms)
