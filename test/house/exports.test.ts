@@ -9,7 +9,7 @@ test('varve exports its functions and classes', () => {
     expect(Reflect.get(varve, name), name).toBeTypeOf('function')
   }
   const names = Object.values(varve.mergeOperators).map((operator) => operator.name)
-  expect(names.sort()).toEqual(['append', 'counter', 'jsonMergePatch', 'max', 'min'])
+  expect(new Set(names)).toEqual(new Set(['append', 'counter', 'jsonMergePatch', 'max', 'min']))
 })
 
 test('varve/testing exports a disk and a clock', () => {
