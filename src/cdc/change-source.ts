@@ -9,21 +9,18 @@
  * fit them as they are.
  */
 import type { CommitTable } from '../base/commit-table.ts'
+import type { EntryIterator } from '../base/entry-iterator.ts'
 import type { VarveError } from '../base/errors.ts'
+import type { ResultPool } from '../read/result-pool.ts'
+import type { EventRun } from '../segment/change-reader.ts'
+import type { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
-
-/** One stretch of history in which a seqno means one thing. It ends where the next one begins. */
-export interface ChangeEpoch {
-  readonly epoch: number
-  readonly id: string
-  /** First seqno that was given out in it. */
-  readonly first: number
-}
+import type { Epoch, SeriesPoint } from '../version/store-state.ts'
 
 export interface ChangeSource {
   readonly storeId: string
   /** Ascending, at least one; the last is the current one. */
-  readonly epochs: readonly ChangeEpoch[]
+  readonly epochs: readonly Epoch[]
   /**
    * True where this process gives out the seqnos: a token beyond the latest can then only be of another history. False on
    * replicas and readOnly stores, which may only be behind.
@@ -49,8 +46,10 @@ export interface ChangeSource {
   hold(position: number): ScanHold
   /** Releases the hold when `owner` was collected as garbage without closing. The hold must not reference its owner. */
   releaseWhenAbandoned(owner: object, hold: ScanHold): void
-  /** Points of (seqno, time, user bytes), ascending: see history-policy.ts. */
+  /** Points of (seqno, time, user bytes), ascending: see history-series.ts. */
   readonly series: readonly SeriesPoint[]
+  /** Shared by all readers of the store, so that a thousand of them do not keep a chunk each. */
+  readonly pool: ResultPool
 }
 
 /** A pinned look at the store. Seqnos from `memtables[0].firstSeqno` on are in memtables, smaller ones in segments. */
@@ -59,11 +58,12 @@ export interface ChangeView {
   readonly memtables: readonly ChangeMemtable[]
   /** One object per version: what is derived from its list of segments is cached by it. */
   readonly version: object
-  /** Every segment with events, of all keyspaces, dropped ones too, live and history, in any order. */
+  /** Every segment of all keyspaces, dropped ones too, live and history, in any order. Asked once a version. */
   listSegments(): readonly SegmentMeta[]
   /** A reader, not opened yet. Valid until the release. */
   segment(meta: SegmentMeta): ChangeSegment
-  blob(file: number): ChangeBlobs
+  /** Undefined when the file is no longer part of the store. */
+  blob(file: number): ChangeBlobs | undefined
   release(): void
 }
 
@@ -90,17 +90,16 @@ export interface ChangeSegment {
   readonly blockCount: number
   /** Events with from <= seqno <= upTo, at most `limit`, ascending. */
   events(from: number, upTo: number, limit: number): Promise<EventRun>
-}
-
-export interface EventRun {
-  readonly count: number
-  readonly seqnos: Float64Array
-  /** Where each one is in the segment's file order. */
-  readonly ordinals: Int32Array
-  readonly commitIds: Int32Array
-  readonly commits: CommitTable
-  /** First seqno that is not covered; upTo + 1 at the end. */
-  readonly next: number
+  /** Commit of every entry, by ordinal; NO_COMMIT for those that are no events. */
+  commitsByOrdinal(): { readonly commits: CommitTable; readonly commitOf: Int32Array }
+  /** Appends the entries with these ascending ordinals to `target`; stops when that is over its limit. */
+  gather(
+    ordinals: Int32Array,
+    count: number,
+    target: EntryArena,
+  ): Promise<{ readonly gathered: number; readonly blocksRead: number; readonly bytesRead: number }>
+  /** Every entry in file order. */
+  iterator(options: { readonly mayRead: boolean }): EntryIterator
 }
 
 /** See blob/blob-reader.ts. */
@@ -116,26 +115,6 @@ export interface ScanHold {
   release(): void
   /** True when it held too much given-up history and was taken away: the scan must fail with VARVE_HISTORY_TRUNCATED. */
   readonly isCutOff: boolean
-}
-
-/** All events up to and including `seqno` were committed by `timeMs`, and took `userBytes` (keys and values) since the store began. */
-export interface SeriesPoint {
-  readonly seqno: number
-  readonly timeMs: number
-  readonly userBytes: number
-}
-
-/** What the store keeps of a consumer; see version/store-state.ts. */
-export interface ConsumerRecord {
-  readonly name: string
-  /** First seqno not yet processed. */
-  readonly position: number
-  readonly state: 'active' | 'lost'
-  /** Undefined: none. */
-  readonly maxHeldBytes: number | undefined
-  readonly maxIdleMs: number | undefined
-  readonly createdAt: number
-  readonly lastAckAt: number | undefined
 }
 
 /** Where consumers put what must outlive the process. */

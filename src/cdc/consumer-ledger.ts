@@ -1,0 +1,214 @@
+/**
+ * What the store knows of its consumers: positions, limits, states. Positions move when a commit that carries an ack is
+ * published; what the floor follows are only those that a power cut cannot take back.
+ *
+ * ```
+ *   ack in the WAL, published          position   ──> what the consumer sees, and the next ack is held against
+ *   the same, durable                  durable    ──> what the floor follows, what the manifest records
+ *   memtable sealed: capture()  ──flush──> written into the manifest with the edit that lets go of the log
+ * ```
+ */
+import { VarveError, invalidArgument } from '../base/errors.ts'
+import type { ConsumerRecord } from '../version/store-state.ts'
+import type { FloorConsumer } from './history-policy.ts'
+import { consumerLost } from './read-errors.ts'
+
+export const AT_RISK_FRACTIONS: readonly number[] = [0.5, 0.8]
+
+/** A position, and when it will be durable. */
+interface Mark {
+  readonly next: number
+  /** Durable with this seqno. Infinity: the record has no operation, only `synced` tells. */
+  readonly commitLast: number
+  readonly timeMs: number
+}
+
+/** One consumer, as its handles and the ledger share it. */
+export class ConsumerEntry {
+  readonly name: string
+  maxHeldBytes: number | undefined
+  maxIdleMs: number | undefined
+  readonly createdAt: number
+  state: 'active' | 'lost'
+  position: number
+  lastAckAt: number | undefined
+  durablePosition: number
+  durableAckAt: number | undefined
+  /** Dropped: handles answer NOT_FOUND. */
+  isDropped = false
+  /** In the manifest: before that its name is only reserved. */
+  isStored: boolean
+  /** How many of the at-risk fractions were told. */
+  risksTold = 0
+  /** Not durable yet: the oldest ack since the last one that is, and the newest. */
+  #waiting: Mark | undefined
+  #newest: Mark | undefined
+
+  constructor(record: ConsumerRecord, isStored: boolean) {
+    this.name = record.name
+    this.maxHeldBytes = record.maxHeldBytes
+    this.maxIdleMs = record.maxIdleMs
+    this.createdAt = record.createdAt
+    this.state = record.state
+    this.position = record.position
+    this.lastAckAt = record.lastAckAt
+    this.durablePosition = record.position
+    this.durableAckAt = record.lastAckAt
+    this.isStored = isStored
+  }
+
+  acked(mark: Mark): void {
+    this.position = mark.next
+    this.lastAckAt = mark.timeMs
+    // Two marks, not a queue of all: the floor may follow late, and a consumer acks as often as it likes.
+    this.#waiting ??= mark
+    this.#newest = mark
+  }
+
+  /** Everything up to `durable` is safe. */
+  settle(durable: number): void {
+    while (this.#waiting !== undefined && this.#waiting.commitLast <= durable) {
+      this.#take(this.#waiting)
+      const newest = this.#newest
+      this.#waiting = newest === this.#waiting ? undefined : newest
+    }
+  }
+
+  /** An ack of its own, to `next`, was synced: it and everything before it is safe. */
+  synced(next: number): void {
+    if (this.#waiting !== undefined && this.#waiting.next <= next) this.#take(this.#waiting)
+    const newest = this.#newest
+    if (newest === undefined || newest.next > next) {
+      this.#waiting = newest
+      return
+    }
+    this.#take(newest)
+    this.#waiting = undefined
+    this.#newest = undefined
+  }
+
+  #take(mark: Mark): void {
+    this.durablePosition = mark.next
+    this.durableAckAt = mark.timeMs
+  }
+}
+
+/** Positions at the moment when a memtable was sealed: all acks in its log and before. */
+export type ConsumerMarks = ReadonlyMap<ConsumerEntry, { next: number; timeMs: number | undefined }>
+
+export class ConsumerLedger {
+  readonly #entries = new Map<string, ConsumerEntry>()
+
+  constructor(records: readonly ConsumerRecord[]) {
+    for (const record of records) this.#entries.set(record.name, new ConsumerEntry(record, true))
+  }
+
+  get(name: string): ConsumerEntry | undefined {
+    return this.#entries.get(name)
+  }
+
+  all(): ConsumerEntry[] {
+    return [...this.#entries.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  add(entry: ConsumerEntry): void {
+    this.#entries.set(entry.name, entry)
+  }
+
+  remove(entry: ConsumerEntry): void {
+    entry.isDropped = true
+    if (this.#entries.get(entry.name) === entry) this.#entries.delete(entry.name)
+  }
+
+  /**
+   * Whether `name` may ack `next` now, `last` being the newest seqno that the ack may cover: the latest, or the last of the
+   * batch that carries it. Throws NOT_FOUND, CONSUMER_LOST or INVALID_ARGUMENT { consumer, next, position, latest }.
+   */
+  checkAck(name: string, next: number, last: number, floor: number): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined) throw consumerNotFound(name)
+    if (entry.state === 'lost') throw consumerLost(name, entry.position, floor)
+    if (next >= entry.position && next <= last + 1) return
+    const problem = next < entry.position ? 'goes backwards' : 'is beyond the next seqno'
+    throw invalidArgument(`Ack ${next} of consumer ${name} ${problem}`, {
+      consumer: name,
+      next,
+      position: entry.position,
+      latest: last,
+    })
+  }
+
+  /**
+   * A commit with an ack was published: `commitLast` is its last operation's seqno, undefined when it has none.
+   */
+  applyAck(
+    name: string,
+    next: number,
+    commit: { readonly commitLast: number | undefined; readonly timeMs: number },
+  ): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined || entry.state === 'lost' || next < entry.position) return
+    const { commitLast = Infinity, timeMs } = commit
+    entry.acked({ next, commitLast, timeMs })
+  }
+
+  /**
+   * An ack that the WAL still has, when the store opens. The last one in the log counts, also where it goes backwards: a consumer
+   * that was dropped and created again began with an ack of its first position, and what lies before it was another's.
+   */
+  replayAck(name: string, next: number, timeMs: number): void {
+    const entry = this.#entries.get(name)
+    if (entry === undefined || entry.state === 'lost') return
+    entry.acked({ next, commitLast: Infinity, timeMs })
+  }
+
+  /** After the replay: everything that was found is durable. */
+  settleAll(): void {
+    for (const entry of this.#entries.values()) entry.settle(Infinity)
+  }
+
+  /** The durable seqno rose. */
+  settle(durable: number): void {
+    for (const entry of this.#entries.values()) entry.settle(durable)
+  }
+
+  /** For a memtable that is being sealed. */
+  capture(): ConsumerMarks {
+    const marks = new Map<ConsumerEntry, { next: number; timeMs: number | undefined }>()
+    for (const entry of this.#entries.values()) {
+      marks.set(entry, { next: entry.position, timeMs: entry.lastAckAt })
+    }
+    return marks
+  }
+
+  /**
+   * What the manifest is to say. Only what a power cut cannot take back: with `flushed` also the marks of the memtable whose
+   * flush the edit records, as the log was synced before. Consumers that are not stored yet are among them.
+   */
+  records(flushed?: ConsumerMarks): ConsumerRecord[] {
+    return this.all().map((entry) => {
+      const mark = flushed?.get(entry)
+      const isAhead = mark !== undefined && mark.next >= entry.durablePosition
+      return {
+        name: entry.name,
+        position: isAhead ? mark.next : entry.durablePosition,
+        state: entry.state,
+        maxHeldBytes: entry.maxHeldBytes,
+        maxIdleMs: entry.maxIdleMs,
+        createdAt: entry.createdAt,
+        lastAckAt: isAhead ? mark.timeMs : entry.durableAckAt,
+      }
+    })
+  }
+
+  /** The active ones, for `planFloor`. */
+  floorConsumers(): FloorConsumer[] {
+    return this.all().filter(({ state }) => state === 'active')
+  }
+}
+
+export function consumerNotFound(name: string): VarveError {
+  return new VarveError('VARVE_NOT_FOUND', `There is no consumer ${JSON.stringify(name)}`, {
+    consumer: name,
+  })
+}

@@ -1,0 +1,340 @@
+/**
+ * `scanSinceSeqno`: the events of a window that is fixed and held at the call, each exactly once, in seqno order.
+ *
+ * What a scan promises rests on its hold: from the call on, no job drops an event at or above it. The hold follows the position
+ * and is released at the end, by `close`, on abort, on failure, and when an abandoned scan is collected as garbage.
+ */
+import { historyTruncated, aborted, cursorAhead } from './read-errors.ts'
+import type { ChangeEvent } from './change-event.ts'
+import { ChangeFilter } from './change-filter.ts'
+import {
+  checkScanOptions,
+  parseFrom,
+  parseMax,
+  type From,
+  type ScanOptions,
+} from './change-options.ts'
+import { ChangeReader } from './change-reader.ts'
+import type { ChangeSource, ScanHold } from './change-source.ts'
+import { positionOfToken, tokenAt } from './resume-token.ts'
+import { ScanTally, type ScanStats } from './scan-tally.ts'
+import { SegmentCatalog } from './segment-catalog.ts'
+
+const MEMORY_BUDGET_DEFAULT = 32 * 2 ** 20
+const BATCH_EVENTS_DEFAULT = 1000
+/** Events that are made ahead of a caller who takes them one by one. */
+const AHEAD_EVENTS = 256
+
+/** Throws for wrong arguments; everything else rejects the first read. */
+export function scanSinceSeqno(source: ChangeSource, from: unknown, options?: unknown): ChangeScan {
+  const checked = checkScanOptions(options)
+  return new ChangeScan(source, parseFrom(from), checked)
+}
+
+export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
+  readonly upTo: number
+  #position: number
+  readonly #source: ChangeSource
+  readonly #limit: number
+  readonly #signal: AbortSignal | undefined
+  readonly #tally = new ScanTally()
+  #reader: ChangeReader | undefined
+  #hold: ScanHold | undefined
+  #unwatch: (() => void) | undefined
+  #failure: Error | undefined
+  #isClosed = false
+  /** Made, not yet delivered. */
+  #ready: readonly ChangeEvent[] = []
+  #head = 0
+  #produced = 0
+  /** Nothing more will be made, */
+  #hasEnded = false
+  /** and this is where to go on afterwards. */
+  #end = 0
+  #isFinished = false
+  /** Calls take their turns: the last one, and how many are running or waiting. */
+  #turn: Promise<unknown> | undefined
+  #turns = 0
+
+  constructor(source: ChangeSource, from: From, options: ScanOptions) {
+    this.#source = source
+    this.#limit = options.limit ?? Infinity
+    this.#signal = options.signal
+    this.#position = 'seqno' in from ? from.seqno : 'token' in from ? from.token.next : 1
+    const visible = options.visibility === 'durable' ? source.durable : source.latest
+    this.upTo = Math.min(options.upTo ?? visible, visible)
+    try {
+      this.#start(from, options)
+    } catch (error) {
+      this.#fail(error as Error)
+    }
+  }
+
+  #start(from: From, options: ScanOptions): void {
+    const source = this.#source
+    if (source.status === 'closed') throw source.closedError()
+    if ('token' in from) positionOfToken(source, from.token)
+    const { latest, floor } = source
+    const position = this.#position
+    if (position > latest + 1) throw cursorAhead(position, latest)
+    if (position < floor) throw historyTruncated(position, floor)
+    this.#countSegments(options.skip ?? true)
+    if (this.upTo < position) {
+      this.#hasEnded = true
+      this.#end = position
+      return
+    }
+    const hold = source.hold(position)
+    this.#hold = hold
+    source.releaseWhenAbandoned(this, hold)
+    const { signal } = options
+    if (signal !== undefined) {
+      // The listener knows the hold, not the scan: a long-lived signal must not keep an abandoned scan alive.
+      const release = (): void => hold.release()
+      signal.addEventListener('abort', release, { once: true })
+      this.#unwatch = () => signal.removeEventListener('abort', release)
+    }
+    this.#reader = new ChangeReader({
+      source,
+      filter: new ChangeFilter(options, (id) => source.keyspaceName(id)),
+      position,
+      memoryBudgetBytes: options.memoryBudgetBytes ?? MEMORY_BUDGET_DEFAULT,
+      skip: options.skip ?? true,
+      tally: this.#tally,
+      guard: scanGuard(source, hold, signal),
+    })
+  }
+
+  #countSegments(skip: boolean): void {
+    const view = this.#source.view()
+    try {
+      const catalog = SegmentCatalog.of(view)
+      this.#tally.segmentsTotal = catalog.count
+      this.#tally.segmentsSkipped = skip ? catalog.countBefore(this.#position) : 0
+    } finally {
+      view.release()
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------- reading
+
+  next(): Promise<IteratorResult<ChangeEvent, undefined>> {
+    if (this.#turns === 0 && this.#head < this.#ready.length && !this.#isAborted()) {
+      return Promise.resolve({ done: false, value: this.#take() })
+    }
+    return this.#inTurn(() => this.#nextSlow())
+  }
+
+  /** Whole commits, at most `max` events unless one commit alone has more; [] at the end and after close. */
+  nextBatch(max: number = BATCH_EVENTS_DEFAULT): Promise<ChangeEvent[]> {
+    let count: number
+    try {
+      count = parseMax(max)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+    return this.#inTurn(() => this.#batch(count))
+  }
+
+  async #nextSlow(): Promise<IteratorResult<ChangeEvent, undefined>> {
+    this.#check()
+    if (this.#head === this.#ready.length) {
+      await this.#fill({ maxEvents: AHEAD_EVENTS, wholeCommits: false })
+    }
+    if (this.#isClosed) return { done: true, value: undefined }
+    if (this.#head < this.#ready.length) return { done: false, value: this.#take() }
+    this.#finish()
+    return { done: true, value: undefined }
+  }
+
+  async #batch(max: number): Promise<ChangeEvent[]> {
+    this.#check()
+    if (this.#isClosed) return []
+    if (this.#head < this.#ready.length) return this.#drain(max)
+    await this.#fill({ maxEvents: max, wholeCommits: true })
+    if (this.#isClosed) return []
+    const events = this.#ready as ChangeEvent[]
+    if (events.length === 0) this.#finish()
+    else this.#deliver(events)
+    this.#ready = []
+    this.#head = 0
+    return events
+  }
+
+  /** A batch from what `next` had made ahead: whole commits of it, the last one completed where it was cut. */
+  async #drain(max: number): Promise<ChangeEvent[]> {
+    const ready = this.#ready
+    let end = this.#head
+    while (end < ready.length) {
+      const commit = ready[end]!.commitSeqno
+      let commitEnd = end + 1
+      while (commitEnd < ready.length && ready[commitEnd]!.commitSeqno === commit) commitEnd++
+      if (end > this.#head && commitEnd - this.#head > max) break
+      end = commitEnd
+    }
+    let events = ready.slice(this.#head, end)
+    if (end < ready.length) {
+      this.#head = end
+    } else {
+      await this.#fill({ maxEvents: Infinity, wholeCommits: true, onlyOpenCommit: true })
+      if (this.#isClosed) return []
+      events = events.concat(this.#ready)
+      this.#ready = []
+      this.#head = 0
+    }
+    this.#deliver(events)
+    return events
+  }
+
+  /** Replaces `#ready` by the next events; leaves it empty at the end. */
+  async #fill(limits: {
+    maxEvents: number
+    wholeCommits: boolean
+    onlyOpenCommit?: boolean
+  }): Promise<void> {
+    const reader = this.#reader
+    this.#ready = []
+    this.#head = 0
+    if (reader === undefined || this.#hasEnded) return
+    try {
+      const batch = await reader.read({
+        ...limits,
+        upTo: this.upTo,
+        maxBytes: reader.batchBytes,
+        endAfter: this.#limit - this.#produced,
+      })
+      if (this.#isClosed) {
+        // Closed while it was reading: nothing more is delivered.
+        reader.release()
+        return
+      }
+      if (this.#isAborted()) throw aborted(this.#signal!)
+      const end = batch.endsAt ?? this.upTo
+      if (reader.position > end) {
+        this.#hasEnded = true
+        this.#end = end + 1
+      }
+      this.#ready = batch.events
+      this.#produced += batch.events.length
+    } catch (error) {
+      this.#fail(this.#source.status === 'closed' ? this.#source.closedError() : (error as Error))
+      throw this.#failure!
+    }
+    // The buffered events are copies: what is held is only what must still be read.
+    if (!this.#hasEnded) this.#hold?.advance(reader.position)
+    else this.#letGo()
+  }
+
+  #take(): ChangeEvent {
+    const event = this.#ready[this.#head]!
+    this.#head++
+    this.#position = event.seqno + 1
+    this.#tally.eventsDelivered++
+    return event
+  }
+
+  #deliver(events: readonly ChangeEvent[]): void {
+    this.#position = events.at(-1)!.seqno + 1
+    this.#tally.eventsDelivered += events.length
+  }
+
+  #isAborted(): boolean {
+    return this.#signal !== undefined && this.#signal.aborted && !this.#isFinished
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#isAborted() && !this.#isClosed) {
+      this.#fail(aborted(this.#signal!))
+      throw this.#failure!
+    }
+  }
+
+  /** The end was reached and told. */
+  #finish(): void {
+    if (this.#isFinished) return
+    this.#isFinished = true
+    this.#position = Math.max(this.#position, this.#end)
+    this.#letGo()
+  }
+
+  #fail(error: Error): void {
+    this.#failure = error
+    this.#ready = []
+    this.#head = 0
+    this.#letGo()
+  }
+
+  #letGo(): void {
+    this.#hold?.release()
+    this.#hold = undefined
+    this.#reader?.release()
+    this.#unwatch?.()
+    this.#unwatch = undefined
+  }
+
+  /** One call after the other, in the order in which they came. */
+  #inTurn<T>(run: () => Promise<T>): Promise<T> {
+    const result = this.#turn === undefined ? run() : this.#turn.then(run, run)
+    this.#turn = result
+    this.#turns++
+    // Registered before the caller can await: by the time it asks again, the turn is over.
+    const end = (): void => {
+      this.#turns--
+      if (this.#turns === 0) this.#turn = undefined
+    }
+    result.then(end, end)
+    return result
+  }
+
+  // ------------------------------------------------------------------------------------------ the rest
+
+  get position(): number {
+    return this.#position
+  }
+
+  get token(): string {
+    return tokenAt(this.#source, this.#position)
+  }
+
+  get stats(): ScanStats {
+    return this.#tally.stats()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#ready = []
+    this.#head = 0
+    this.#letGo()
+    // Whoever made the running call hears of its failure.
+    await this.#turn?.catch(ignore)
+  }
+
+  async return(): Promise<IteratorResult<ChangeEvent, undefined>> {
+    await this.close()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+}
+
+/** Made outside of the scan, so that nothing but the reader refers to it. */
+function scanGuard(
+  source: ChangeSource,
+  hold: ScanHold,
+  signal: AbortSignal | undefined,
+): (position: number) => void {
+  return (position) => {
+    if (signal?.aborted === true) throw aborted(signal)
+    if (source.status === 'closed') throw source.closedError()
+    if (hold.isCutOff) throw historyTruncated(position, source.floor)
+  }
+}
+
+function ignore(): void {}

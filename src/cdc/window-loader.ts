@@ -1,0 +1,173 @@
+/**
+ * Fills an EventWindow from the segments of one view:
+ *
+ * ```
+ *   catalog ──> segments with events in the window ──> change index: which events, where
+ *           ──> entries of each, in file order, into one arena (one read for neighbouring blocks)
+ *           ──> too many bytes: the same with a smaller window
+ * ```
+ *
+ * With `skip: false` no index says where to look: every block of every segment is read, and what is an event of the window is
+ * seen from the entry itself. The commit of an event stands in the index only and is taken from there.
+ */
+import { NO_COMMIT } from '../base/commit-table.ts'
+import { corruption } from '../base/errors.ts'
+import { FLAG_DERIVED } from '../base/entry-kind.ts'
+import { segmentFileName } from '../env/file-names.ts'
+import type { SegmentMeta } from '../segment/segment-meta.ts'
+import type { ChangeFilter } from './change-filter.ts'
+import type { ChangeSegment, ChangeView } from './change-source.ts'
+import type { EventWindow, WindowRun } from './event-window.ts'
+import type { ScanTally } from './scan-tally.ts'
+import { SegmentCatalog } from './segment-catalog.ts'
+import type { WindowSizer } from './window-sizer.ts'
+
+interface OpenRun extends WindowRun {
+  readonly segment: ChangeSegment
+}
+
+interface Bounds {
+  readonly first: number
+  readonly last: number
+}
+
+export class WindowLoader {
+  readonly #filter: ChangeFilter
+  readonly #skip: boolean
+  readonly #tally: ScanTally
+  #ordinals: Int32Array = new Int32Array(0)
+
+  constructor(options: {
+    readonly filter: ChangeFilter
+    readonly skip: boolean
+    readonly tally: ScanTally
+  }) {
+    this.#filter = options.filter
+    this.#skip = options.skip
+    this.#tally = options.tally
+  }
+
+  /** Loads a window that begins at `from` and ends at or before `upTo`. */
+  async load(
+    view: ChangeView,
+    window: EventWindow,
+    reach: { readonly from: number; readonly upTo: number },
+    sizer: WindowSizer,
+  ): Promise<void> {
+    window.clear()
+    if (!this.#skip) sizer.widen()
+    for (;;) {
+      const span = Math.min(sizer.span, reach.upTo - reach.from + 1)
+      const bounds = { first: reach.from, last: reach.from + span - 1 }
+      const runs = await this.#runs(view, bounds)
+      window.begin(bounds, runs, this.#isWhole())
+      const gathered = await this.#gather(window, runs, bounds)
+      if (gathered === undefined) {
+        window.finish(bounds)
+        sizer.fitted(span, window.arena.usedBytes)
+        return
+      }
+      let wanted = 0
+      for (const run of runs) wanted += run.events.count
+      sizer.overflowed(span, gathered, wanted)
+    }
+  }
+
+  /** Without a filter on keyspaces and segments every seqno of the window must be found. */
+  #isWhole(): boolean {
+    return this.#filter.isAll
+  }
+
+  /** Gathers every run; returns the number of entries when the arena overflowed, else undefined. */
+  async #gather(
+    window: EventWindow,
+    runs: readonly OpenRun[],
+    bounds: Bounds,
+  ): Promise<number | undefined> {
+    for (let r = 0; r < runs.length; r++) {
+      const { segment, events } = runs[r]!
+      const start = window.arena.count
+      const ordinals = this.#sorted(events.ordinals, events.count)
+      const result = await segment.gather(ordinals, events.count, window.arena)
+      this.#tally.bytesRead += result.bytesRead
+      if (result.gathered < events.count) return window.arena.count
+      window.place(r, start, bounds, this.#filter)
+    }
+    return undefined
+  }
+
+  /** Ordinals ascending, in a buffer that lives until the next call. */
+  #sorted(ordinals: Int32Array, count: number): Int32Array {
+    if (this.#ordinals.length < count) this.#ordinals = new Int32Array(Math.max(count, 1024))
+    const sorted = this.#ordinals.subarray(0, count)
+    sorted.set(ordinals.subarray(0, count))
+    // Seqno-ordered history comes sorted; asking is cheaper than sorting again.
+    if (!isAscending(sorted)) sorted.sort()
+    return sorted
+  }
+
+  async #runs(view: ChangeView, bounds: Bounds): Promise<OpenRun[]> {
+    const catalog = SegmentCatalog.of(view)
+    const metas = this.#skip
+      ? catalog.within({ from: bounds.first, upTo: bounds.last }, this.#filter)
+      : catalog.all.filter((meta) => this.#filter.acceptsKeyspace(meta.keyspaceId))
+    const runs: OpenRun[] = []
+    for (const meta of metas) {
+      const segment = view.segment(meta)
+      if (!segment.isOpen) await segment.open()
+      this.#tally.opened(meta, segment.blockCount)
+      const events = this.#skip
+        ? await segment.events(bounds.first, bounds.last, bounds.last - bounds.first + 1)
+        : await readWhole(segment, meta, bounds)
+      if (events.count > 0) runs.push({ meta, events, segment })
+    }
+    return runs
+  }
+}
+
+function isAscending(ordinals: Int32Array): boolean {
+  for (let i = 1; i < ordinals.length; i++) if (ordinals[i]! < ordinals[i - 1]!) return false
+  return true
+}
+
+/** The events of the window as the entries themselves tell. */
+async function readWhole(
+  segment: ChangeSegment,
+  meta: SegmentMeta,
+  bounds: Bounds,
+): Promise<WindowRun['events']> {
+  const { commits, commitOf } = segment.commitsByOrdinal()
+  const seqnos: number[] = []
+  const ordinals: number[] = []
+  const iterator = segment.iterator({ mayRead: false })
+  try {
+    iterator.seekToFirst()
+    for (;;) {
+      while (iterator.blocked) await iterator.load()
+      if (!iterator.valid) break
+      const { seqno, ordinal } = iterator
+      const isEvent = (iterator.kind & FLAG_DERIVED) === 0
+      if (isEvent && seqno >= bounds.first && seqno <= bounds.last) {
+        if (commitOf[ordinal] === NO_COMMIT) {
+          throw corruption('An event is missing from the change index', {
+            file: segmentFileName(meta.number),
+            seqno,
+          })
+        }
+        seqnos.push(seqno)
+        ordinals.push(ordinal)
+      }
+      iterator.next()
+    }
+  } finally {
+    iterator.close()
+  }
+  return {
+    count: seqnos.length,
+    seqnos: Float64Array.from(seqnos),
+    ordinals: Int32Array.from(ordinals),
+    commitIds: Int32Array.from(ordinals, (ordinal) => commitOf[ordinal]!),
+    commits,
+    next: bounds.last + 1,
+  }
+}
