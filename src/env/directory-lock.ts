@@ -22,7 +22,7 @@ import {
   type LockHolder,
   mayBeAlive,
 } from './lock-holder.ts'
-import { systemCode } from './system-error.ts'
+import { systemCode } from './disk-errors.ts'
 
 /** A LOCK file that nobody can read is somebody's who is just writing it, or garbage after so long. */
 const UNREADABLE_MS_MAX = 2_000

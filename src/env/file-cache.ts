@@ -8,9 +8,9 @@
  * It also watches how long reads take. Reads from the page cache cost 2 us on the calling thread and 20 through the thread
  * pool; reads from a slow device block the whole program. `isDiskFast` says which of the two is to be expected.
  */
+import { isOutOfDescriptors } from './disk-errors.ts'
 import type { FileSystem, ReadableFile, WritableFile } from './file-system.ts'
 import { SlowReadWatch } from './slow-read-watch.ts'
-import { systemCode } from './system-error.ts'
 
 export interface FileCacheOptions {
   /** Descriptors in use at most; at least 1. */
@@ -55,7 +55,7 @@ export class FileCache {
           await fs.syncDirectory(directory)
         } catch (error) {
           // Only opening the directory can fail so: nothing was synced yet, and trying again is safe.
-          if (!isShortage(error) || !this.#closeHalf()) throw error
+          if (!isOutOfDescriptors(error) || !this.#closeHalf()) throw error
           await fs.syncDirectory(directory)
         }
       },
@@ -113,7 +113,7 @@ export class FileCache {
     try {
       return open()
     } catch (error) {
-      if (!isShortage(error) || !this.#closeHalf()) throw error
+      if (!isOutOfDescriptors(error) || !this.#closeHalf()) throw error
       return open()
     }
   }
@@ -208,11 +208,6 @@ class CachedFile implements ReadableFile {
     this.#source?.close()
     this.#source = undefined
   }
-}
-
-function isShortage(error: unknown): boolean {
-  const code = systemCode(error)
-  return code === 'EMFILE' || code === 'ENFILE'
 }
 
 function delegate(fs: FileSystem): FileSystem {

@@ -10,7 +10,8 @@ import path from 'node:path'
 import { lockDirectory } from './directory-lock.ts'
 import type { FileStat, FileSystem, ReadableFile, WritableFile } from './file-system.ts'
 import { parentPath } from './file-names.ts'
-import { systemCode, systemError } from './system-error.ts'
+import { systemError } from './system-error.ts'
+import { systemCode } from './disk-errors.ts'
 
 const FILE_MODE = 0o600
 const DIRECTORY_MODE = 0o700

@@ -1,6 +1,6 @@
 /**
- * Errors of the operating system as Node throws them: told apart by `code`, and made alike where the system itself is ours
- * (the file system in memory).
+ * Errors that look like those of the operating system, for where the system is ours: the file system in memory, and uses of
+ * a file that is closed. See disk-errors.ts for what is made of them.
  */
 
 const MESSAGES: Readonly<Record<string, string>> = {
@@ -32,10 +32,4 @@ export function systemError(
 ): SystemError {
   const error = new Error(`${code}: ${message}, ${syscall} '${path}'`)
   return Object.assign(error, { code, syscall, path })
-}
-
-/** The `code` of an error of the operating system ('ENOENT', 'EIO', ...); undefined for anything else. */
-export function systemCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined
-  return typeof error.code === 'string' && /^E[A-Z0-9]+$/.test(error.code) ? error.code : undefined
 }

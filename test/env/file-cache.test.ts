@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { FileCache } from '../../src/env/file-cache.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
-import { systemCode } from '../../src/env/system-error.ts'
+import { systemCode } from '../../src/env/disk-errors.ts'
 
 const target = Buffer.alloc(16)
 

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { WritableFile } from '../../src/env/file-system.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
-import { systemCode } from '../../src/env/system-error.ts'
+import { systemCode } from '../../src/env/disk-errors.ts'
 
 const DB = '/db'
 

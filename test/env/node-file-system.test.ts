@@ -4,7 +4,7 @@ import path from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { writeFully } from '../../src/env/file-system.ts'
 import { createNodeFileSystem } from '../../src/env/node-file-system.ts'
-import { systemCode } from '../../src/env/system-error.ts'
+import { systemCode } from '../../src/env/disk-errors.ts'
 
 const disk = createNodeFileSystem()
 let root: string

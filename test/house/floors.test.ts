@@ -23,6 +23,7 @@ const FLOORS: readonly (readonly string[])[] = [
 /** Doors between neighbours on one floor, each one way. */
 const DOORS: ReadonlyMap<string, string> = new Map([
   ['batch -> record', 'a commit is a record: its layout begins with the header of one'],
+  ['segment -> blob', 'who opens segments also opens the blob files that they refer to'],
 ])
 
 /** The package's entry point stands on the roof. */
