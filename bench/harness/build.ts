@@ -1,0 +1,54 @@
+/** Makes the benchmark runnable: peers installed, harness and engine compiled, so that what is measured is what users run. */
+import { spawnSync } from 'node:child_process'
+import { existsSync, rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { benchFolder } from '../peers/load-peer.ts'
+
+export interface Build {
+  /** Compiled child.js. */
+  readonly childModule: string
+  /** URL of the compiled engine. */
+  readonly varveModule: string
+}
+
+export const projectFolder: string = join(benchFolder(), '..')
+
+/** `npm ci` in bench/, when it was not run since the lock file changed. */
+export function installPeers(): void {
+  const folder = benchFolder()
+  const mark = join(folder, 'node_modules', '.package-lock.json')
+  const lock = join(folder, 'package-lock.json')
+  if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return
+  process.stderr.write('installing the peers into bench/node_modules …\n')
+  runCommand('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], folder)
+}
+
+export function buildBench(): Build {
+  const folder = benchFolder()
+  const output = join(folder, 'dist')
+  rmSync(output, { recursive: true, force: true })
+  compile(join(folder, 'tsconfig.json'))
+  return {
+    childModule: join(output, 'bench', 'child.js'),
+    varveModule: pathToFileURL(join(output, 'src', 'index.js')).href,
+  }
+}
+
+/** Compiles the engine of another checkout; gives the URL of its module. */
+export function buildEngine(checkout: string): string {
+  compile(join(checkout, 'tsconfig.build.json'), '--noCheck')
+  return pathToFileURL(join(checkout, 'dist', 'index.js')).href
+}
+
+function compile(project: string, ...flags: string[]): void {
+  const tsc = join(projectFolder, 'node_modules', 'typescript', 'bin', 'tsc')
+  runCommand(process.execPath, [tsc, '-p', project, ...flags], projectFolder)
+}
+
+export function runCommand(command: string, args: readonly string[], cwd: string): string {
+  const result = spawnSync(command, args, { cwd, encoding: 'utf8', maxBuffer: 64 << 20 })
+  if (result.status === 0) return result.stdout
+  const output = `${result.stdout ?? ''}${result.stderr ?? ''}`
+  throw new Error(`${command} ${args.join(' ')} failed:\n${output}`, { cause: result.error })
+}

@@ -1,0 +1,21 @@
+/** Puts a job, its engine and its store together; in the child process. */
+import { engineNamed } from '../peers/index.ts'
+import type { Context } from '../workloads/workload.ts'
+import type { Job } from './job.ts'
+
+export function createContext(job: Job): Context {
+  const engine = engineNamed(job.engine)
+  return {
+    job,
+    engine,
+    open: ({ sync = false, changeLog = false, counters = false } = {}) =>
+      engine.open({
+        directory: job.directory,
+        profile: job.profile,
+        sync,
+        changeLog,
+        counters,
+        varveModule: job.varveModule,
+      }),
+  }
+}

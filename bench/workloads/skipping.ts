@@ -1,0 +1,136 @@
+/**
+ * What does it cost to ask a store for what changed since a seqno? The last 0.01 to 100 % of 1, 3 and 10 million changes;
+ * keys in order, at random and skewed; just flushed and after full compaction; with the help of seqno bounds and change
+ * indexes, without, and from logs kept by hand on other engines.
+ */
+import { median } from 'simple-statistics'
+import { fixtureOrder } from '../harness/fixture-order.ts'
+import type { Fixture, Metrics } from '../harness/job.ts'
+import type { ChangeLog, Engine } from '../peers/store.ts'
+import { changesOf, checkOf, type ExpectedChanges, readExpected } from './change-capture.ts'
+import { Dataset } from './dataset.ts'
+import { VALUE_BYTES } from './fill.ts'
+import { onLogged, onVarve, type Workload } from './workload.ts'
+
+export interface SkippingCase {
+  readonly events: number
+  readonly keys: Fixture['keys']
+  readonly state: 'flushed' | 'compacted'
+  /** So many of the events are asked for, from the end. */
+  readonly count: number
+  readonly skip: boolean
+}
+
+const SIZES = [1_000_000, 3_000_000, 10_000_000]
+const FRACTIONS = [0.0001, 0.001, 0.01, 0.1, 1]
+/** Asked of every size, to see what the size itself costs. */
+export const COMMON_COUNT = 10_000
+const KEYS: readonly Fixture['keys'][] = ['sequential', 'random', 'zipfian']
+const STATES: readonly SkippingCase['state'][] = ['flushed', 'compacted']
+
+export const skippingCases: readonly SkippingCase[] = SIZES.flatMap((events) =>
+  KEYS.flatMap((keys) =>
+    STATES.flatMap((state) =>
+      countsOf(events).flatMap((count) =>
+        [true, false].map((skip) => ({ events, keys, state, count, skip })),
+      ),
+    ),
+  ),
+)
+
+export const skipping: readonly Workload[] = skippingCases.map(skippingWorkload)
+
+export function skippingName({ events, keys, state, count, skip }: SkippingCase): string {
+  return `since/${events}/${keys}/${state}/${count}${skip ? '' : '/noskip'}`
+}
+
+function countsOf(events: number): number[] {
+  const counts = FRACTIONS.map((fraction) => Math.round(events * fraction))
+  return [...new Set([...counts, COMMON_COUNT])].toSorted((a, b) => a - b)
+}
+
+function skippingWorkload(each: SkippingCase): Workload {
+  const percent = Number(((each.count / each.events) * 100).toPrecision(2))
+  const what = `last ${percent} % of ${each.events / 1e6} M, ${each.keys} keys, ${each.state}`
+  const fixture: Fixture = {
+    keys: each.keys,
+    valueBytes: VALUE_BYTES,
+    events: each.events,
+    changeLog: true,
+    state: each.state,
+  }
+  return {
+    name: skippingName(each),
+    title: each.skip ? what : `${what}, every block read`,
+    group: 'skipping',
+    metric: { name: 'passMs', unit: 'ms', better: 'lower' },
+    subjects: ['varve:history-all'],
+    fixture,
+    isHeavy: each.events > 1_000_000,
+    runsOn: (engine) => (isForPeers(each, engine) ? onLogged(engine) : onVarve(engine)),
+    async run(context) {
+      const { count } = each
+      const indexOf = fixtureOrder(fixture, each.events)
+      const store = await context.open({ changeLog: true })
+      const metrics = await measure(changesOf(store), each.skip, {
+        from: each.events - count + 1,
+        count,
+        check: checkOf(new Dataset(VALUE_BYTES), (seqno) => indexOf(seqno - 1)),
+      })
+      await store.close()
+      return metrics
+    },
+  }
+}
+
+/**
+ * A log table lies in the order of writing, whatever the keys: its cost is taken once a size, with random keys, as written.
+ * SQLite takes the longest to fill and stops at 3 million.
+ */
+function isForPeers({ keys, state, skip, events }: SkippingCase, { name }: Engine): boolean {
+  if (keys !== 'random' || state !== 'flushed' || !skip) return false
+  return events <= 3_000_000 || name === 'lmdb' || name === 'classic-level'
+}
+
+const PASSES_MIN = 3
+const SECONDS = 0.5
+
+async function measure(
+  changes: ChangeLog,
+  skip: boolean,
+  expected: ExpectedChanges,
+): Promise<Metrics> {
+  const rssBefore = process.memoryUsage().rss
+  const stats: Metrics = {}
+  const onStats = (found: Metrics): void => {
+    Object.assign(stats, found)
+  }
+  const passes: number[] = []
+  const firstEvents: number[] = []
+  const end = performance.now() + SECONDS * 1000
+  do {
+    const start = performance.now()
+    let firstEvent = 0
+    await readExpected(
+      { read: (from, visit) => changes.read(from, visit, { skip, onStats }) },
+      {
+        ...expected,
+        check(seqno, key, value) {
+          if (firstEvent === 0) firstEvent = performance.now()
+          expected.check(seqno, key, value)
+        },
+      },
+    )
+    passes.push(performance.now() - start)
+    firstEvents.push(firstEvent - start)
+  } while (performance.now() < end || passes.length < PASSES_MIN)
+  return {
+    ...stats,
+    passMs: median(passes.slice(1)),
+    firstPassMs: passes[0] as number,
+    firstEventMs: median(firstEvents.slice(1)),
+    events: expected.count,
+    rate: (expected.count / median(passes.slice(1))) * 1000,
+    rssGrowthBytes: process.resourceUsage().maxRSS * 1024 - rssBefore,
+  }
+}
