@@ -11,6 +11,7 @@
 import { isOutOfDescriptors } from './disk-errors.ts'
 import type { FileSystem, ReadableFile, WritableFile } from './file-system.ts'
 import { SlowReadWatch } from './slow-read-watch.ts'
+import { systemError } from './system-error.ts'
 
 export interface FileCacheOptions {
   /** Descriptors in use at most; at least 1. */
@@ -102,7 +103,7 @@ export class FileCache {
   }
 
   #openFile(file: CachedFile): ReadableFile {
-    if (this.#isClosed) throw new Error(`File cache is closed: ${file.path}`)
+    if (this.#isClosed) throw systemError('EBADF', 'open', file.path)
     if (!this.#keepOpen && this.#open.length >= this.#openFilesMax) this.#closeOne()
     const source = this.#withRoom(() => this.#source.openRead(file.path))
     this.#open.push(file)

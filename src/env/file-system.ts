@@ -32,7 +32,7 @@ export interface WritableFile {
   /** fdatasync. A failure is final: never call it again on this file. */
   sync(): Promise<void>
   syncSync(): void
-  /** Cuts the file to `size` bytes; later appends go there. */
+  /** Cuts the file to `size` bytes; later appends go there. Longer than it is: EINVAL. */
   truncate(size: number): void
   close(): void
 }
@@ -59,7 +59,7 @@ export interface FileSystem {
   stat(path: string): FileStat | undefined
   /** Names in the directory, sorted; ENOENT when it is missing. */
   list(directory: string): string[]
-  /** Creates the directory and its missing parents with mode 0700. */
+  /** Creates the directory and its missing parents with mode 0700. What it created is durable when it returns. */
   makeDirectory(directory: string): void
   rename(from: string, to: string): void
   remove(path: string): void

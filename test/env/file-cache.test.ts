@@ -42,8 +42,10 @@ test('every file can be read with few descriptors', async () => {
     }
   }
   expect(cache.openFileCount).toBe(4)
+  const file = cache.open('/0')
   cache.close()
   expect(fs.openFileCount).toBe(0)
+  expect(codeOf(() => file.readSync(target, 0, 1, 0))).toBe('EBADF')
 })
 
 test('a file that is read all the time stays open', () => {
