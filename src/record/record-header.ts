@@ -25,3 +25,7 @@ export const RECORD_COMMIT = 2
 export const RECORD_MANIFEST_HEADER = 3
 /** One version edit: see version/version-edit.ts. */
 export const RECORD_VERSION_EDIT = 4
+/** Header only. Carries nothing but its frame's count of durable bytes, so that rot in what stands before it is seen. */
+export const RECORD_SYNC_MARK = 5
+/** Types with this bit may be skipped by a reader that does not know them; any other unknown type is a newer format. */
+export const RECORD_TYPE_IGNORABLE = 0x8000
