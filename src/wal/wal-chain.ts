@@ -1,0 +1,166 @@
+/**
+ * Which log files make up the write-ahead log, and in which order.
+ *
+ * The manifest names the first log that is still needed. Each log's header names the log before it, with its end. A log that
+ * nothing leads to is not part of the log:
+ *
+ *  - it begins a chain of its own and the manifest does not name it: a recovery that did not finish had begun to copy into it;
+ *  - its header is damaged: a power cut came before it was first synced, so nothing in it was promised;
+ *  - the log before it is damaged so or missing: then nothing in it was promised either, unless it proves the contrary.
+ *
+ * Exactly when is a log needed? It is created, its header written and synced and its directory synced (all by `sync` of
+ * WalWriter) before the manifest names it; so the log that the manifest names must be there, whole up to its first record.
+ * And it is synced, with its directory, before the log after it counts any byte as durable; so a later log with such a count,
+ * or with a header that calls the earlier one durable, proves that the earlier one must be there, whole up to its end.
+ */
+import { corruption } from '../base/errors.ts'
+import { joinPath, parseFileName, walFileName } from '../env/file-names.ts'
+import type { FileSystem, ReadableFile } from '../env/file-system.ts'
+import { recordSeed } from '../record/record-frame.ts'
+import { RECORD_COMMIT, RECORD_HEADER_BYTES, RECORD_WAL_HEADER } from '../record/record-header.ts'
+import { RecordReader } from '../record/record-reader.ts'
+import { decodeWalHeader, WAL_HEADER_SEED, type WalHeader } from './wal-header.ts'
+
+export interface WalFile {
+  readonly number: number
+  readonly path: string
+  /** Undefined: damaged, or of another store. */
+  readonly header: WalHeader | undefined
+}
+
+export interface WalChain {
+  /** In order; the first is the one that the manifest names. */
+  readonly logs: readonly WalFile[]
+  /** Logs with higher numbers than the first that are not part of the chain. */
+  readonly others: readonly WalFile[]
+}
+
+export interface WalChainOptions {
+  readonly fs: FileSystem
+  readonly directory: string
+  /** `StoreState.logId`. */
+  readonly logId: string
+  /** The first log that is needed. */
+  readonly walNumber: number
+}
+
+/** Numbers of all log files in the directory, ascending. */
+export function listLogs(fs: FileSystem, directory: string): number[] {
+  const numbers: number[] = []
+  for (const name of fs.list(directory)) {
+    const parsed = parseFileName(name)
+    if (parsed?.type === 'wal') numbers.push(parsed.number)
+  }
+  return numbers.sort((a, b) => a - b)
+}
+
+/** Reads the headers and puts the logs in order. VARVE_CORRUPTION when the first one is missing or its header damaged. */
+export async function loadWalChain(options: WalChainOptions): Promise<WalChain> {
+  const { fs, directory, logId, walNumber } = options
+  const files: WalFile[] = []
+  for (const number of listLogs(fs, directory)) {
+    if (number < walNumber) continue
+    const path = joinPath(directory, walFileName(number))
+    const header = await readHeader(fs, path, { number, logId })
+    files.push({ number, path, header })
+  }
+  const first = files[0]
+  const path = joinPath(directory, walFileName(walNumber))
+  if (first?.number !== walNumber) {
+    throw corruption('a log that the manifest names is missing', { file: path })
+  }
+  if (first.header === undefined) {
+    throw corruption('the header of a log that the manifest names is damaged', {
+      file: path,
+      offset: 0,
+    })
+  }
+  const logs = [first]
+  const others = new Set(files.slice(1))
+  for (;;) {
+    const next = await successor(fs, logs.at(-1)!, [...others], logId)
+    if (next === undefined) return { logs, others: [...others] }
+    others.delete(next)
+    logs.push(next)
+  }
+}
+
+/** The log that continues `log`. Attempts to create one that came to nothing may have left others. */
+async function successor(
+  fs: FileSystem,
+  log: WalFile,
+  files: readonly WalFile[],
+  logId: string,
+): Promise<WalFile | undefined> {
+  const candidates = files.filter(({ header }) => header?.previous?.number === log.number)
+  const chosen = candidates.pop()
+  for (const file of candidates) {
+    if ((await scanLog(fs, file, logId)).hasCommits) {
+      throw corruption('two logs continue the same one', { file: file.path, offset: 0 })
+    }
+  }
+  return chosen
+}
+
+/** What a look at a whole log tells of those before it. */
+export interface WalScan {
+  /** Some record counts bytes of it as durable: then every earlier log is durable. */
+  readonly hasDurableRecords: boolean
+  /** Commits, whether or not something before them is damaged. */
+  readonly hasCommits: boolean
+}
+
+export async function scanLog(fs: FileSystem, file: WalFile, logId: string): Promise<WalScan> {
+  return withFile(fs, file.path, async (readable) => {
+    const reader = openRecords(readable, file.number, logId)
+    let hasCommits = false
+    let isGood = await reader.next(WAL_HEADER_SEED)
+    while (isGood) {
+      hasCommits ||= reader.type === RECORD_COMMIT
+      isGood = await reader.next()
+    }
+    const behind = reader.isAtEnd ? undefined : await reader.findBehind()
+    return {
+      hasDurableRecords: reader.durableBytes > 0 || (behind?.durableBytes ?? 0) > 0,
+      hasCommits: hasCommits || behind !== undefined,
+    }
+  })
+}
+
+/** VARVE_CORRUPTION when the header is damaged by something else than a power cut before its first sync. */
+async function readHeader(
+  fs: FileSystem,
+  path: string,
+  log: { number: number; logId: string },
+): Promise<WalHeader | undefined> {
+  return withFile(fs, path, async (file) => {
+    const reader = openRecords(file, log.number, log.logId)
+    if (await reader.next(WAL_HEADER_SEED)) {
+      if (reader.type !== RECORD_WAL_HEADER)
+        throw reader.corruption(0, 'a log begins without header')
+      const start = reader.start + RECORD_HEADER_BYTES
+      const header = decodeWalHeader(reader.bytes, start, reader.end, path)
+      return header.logId === log.logId ? header : undefined
+    }
+    const damage = await reader.damage()
+    if (damage?.isRot === true) throw reader.corruption(0, `log header: ${damage.reason}`)
+    return undefined
+  })
+}
+
+export function openRecords(file: ReadableFile, number: number, logId: string): RecordReader {
+  return new RecordReader(file, { fileNumber: number, seed: recordSeed(logId) })
+}
+
+export async function withFile<T>(
+  fs: FileSystem,
+  path: string,
+  use: (file: ReadableFile) => Promise<T>,
+): Promise<T> {
+  const file = fs.openRead(path)
+  try {
+    return await use(file)
+  } finally {
+    file.close()
+  }
+}
