@@ -1,0 +1,106 @@
+/**
+ * CURRENT names the manifest in force. Text, three lines:
+ *
+ * ```
+ * varve 1
+ * MANIFEST-000012
+ * 8d1f03aa
+ * ```
+ *
+ * The first is the format version, the last the checksum of the two lines before, in hex. It is only ever replaced whole:
+ * written beside, synced, renamed, and the directory synced. So it is never torn, and anything wrong with it is corruption.
+ */
+import { checksum } from '../base/checksum.ts'
+import { corruption } from '../base/errors.ts'
+import {
+  CURRENT_FILE,
+  joinPath,
+  manifestFileName,
+  parseFileName,
+  temporaryFileName,
+} from '../env/file-names.ts'
+import { type FileSystem, type WritableFile, writeFully } from '../env/file-system.ts'
+import { unsupportedFormat } from '../record/tagged-fields.ts'
+
+export const CURRENT_FORMAT_VERSION = 1
+
+/** Far more than any version needs; what is larger is no CURRENT. */
+const CURRENT_BYTES_MAX = 4_096
+const WORD = 'varve'
+
+export function encodeCurrent(manifestNumber: number): Buffer {
+  const text = `${WORD} ${CURRENT_FORMAT_VERSION}\n${manifestFileName(manifestNumber)}\n`
+  return Buffer.from(`${text}${hexChecksum(text)}\n`, 'latin1')
+}
+
+/** Number of the manifest in force. `path` is for messages. */
+export function decodeCurrent(bytes: Uint8Array, path: string): number {
+  const fail = (message: string): never => {
+    throw corruption(message, { file: path, offset: 0 })
+  }
+  const text = Buffer.from(bytes).toString('latin1')
+  const lines = text.split('\n')
+  const version = /^varve (\d{1,9})$/.exec(lines[0] ?? '')
+  if (version === null) return fail('CURRENT is damaged')
+  if (Number(version[1]) > CURRENT_FORMAT_VERSION) {
+    throw unsupportedFormat('the store', {
+      file: path,
+      found: Number(version[1]),
+      supported: CURRENT_FORMAT_VERSION,
+    })
+  }
+  const [first, name = '', sum] = lines
+  if (lines.length !== 4 || lines[3] !== '' || hexChecksum(`${first}\n${name}\n`) !== sum) {
+    return fail('CURRENT is damaged')
+  }
+  const parsed = parseFileName(name)
+  if (parsed?.type !== 'manifest') return fail('CURRENT names no manifest')
+  return parsed.number
+}
+
+/** Number of the manifest in force; undefined where there is no CURRENT. */
+export function readCurrent(fs: FileSystem, directory: string): number | undefined {
+  const path = joinPath(directory, CURRENT_FILE)
+  if (fs.stat(path) === undefined) return undefined
+  const file = fs.openRead(path)
+  try {
+    if (file.size > CURRENT_BYTES_MAX) {
+      throw corruption('CURRENT is damaged: it is too large', { file: path, offset: 0 })
+    }
+    const bytes = Buffer.alloc(file.size)
+    const read = file.readSync(bytes, 0, bytes.length, 0)
+    return decodeCurrent(bytes.subarray(0, read), path)
+  } finally {
+    file.close()
+  }
+}
+
+/** Writes and syncs the new content beside CURRENT. What it names must be durable first. */
+export async function prepareCurrent(
+  fs: FileSystem,
+  directory: string,
+  manifestNumber: number,
+  onSyncing: () => void,
+): Promise<void> {
+  const path = joinPath(directory, temporaryFileName(CURRENT_FILE))
+  if (fs.stat(path) !== undefined) fs.remove(path)
+  const bytes = encodeCurrent(manifestNumber)
+  const file: WritableFile = fs.create(path)
+  try {
+    writeFully(file, bytes, 0, bytes.length)
+    onSyncing()
+    await file.sync()
+  } finally {
+    file.close()
+  }
+}
+
+/** Puts what was prepared in force. Durable when the directory is synced. */
+export function installCurrent(fs: FileSystem, directory: string): void {
+  fs.rename(joinPath(directory, temporaryFileName(CURRENT_FILE)), joinPath(directory, CURRENT_FILE))
+}
+
+function hexChecksum(text: string): string {
+  const bytes = Buffer.from(text, 'latin1')
+  return checksum(bytes, 0, bytes.length).toString(16).padStart(8, '0')
+}

@@ -1,0 +1,89 @@
+/**
+ * Which files in a store's directory nothing needs, and which that are needed are not there.
+ *
+ * What a crash leaves (outputs of a job whose edit was never applied, a half-written manifest, logs that were replaced) is
+ * removed at the next open. But a file that no version names is only an orphan when the version is right: where something that
+ * it needs is missing, the manifest may have lost its last edit, and then the "orphans" are the data. So nothing is removed
+ * unless everything is there.
+ */
+import { corruption } from '../base/errors.ts'
+import { blobFileName, joinPath, parseFileName, segmentFileName } from '../env/file-names.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import { readCurrent } from './current-file.ts'
+import type { Version } from './version.ts'
+
+/**
+ * Names in the directory that nothing needs; `keepsLog` says which logs do. Throws VARVE_CORRUPTION when a segment or blob
+ * file that the version names is missing.
+ */
+export function findOrphans(
+  fs: FileSystem,
+  directory: string,
+  options: {
+    readonly version: Version
+    readonly manifestNumber: number
+    readonly keepsLog: (number: number) => boolean
+  },
+): string[] {
+  const { version, manifestNumber, keepsLog } = options
+  const names = fs.list(directory)
+  checkFilesPresent(directory, version, names)
+  return names.filter((name) => {
+    const parsed = parseFileName(name)
+    switch (parsed?.type) {
+      case 'segment':
+        return version.segment(parsed.number) === undefined
+      case 'blob':
+        return !version.blobs.has(parsed.number)
+      case 'manifest':
+        return parsed.number !== manifestNumber
+      case 'wal':
+        return !keepsLog(parsed.number)
+      case 'temporary':
+        return true
+      case 'current':
+      case 'lock':
+      case undefined:
+        return false
+    }
+  })
+}
+
+/** VARVE_CORRUPTION when a segment or blob file of the version is not among the names in the directory. */
+export function checkFilesPresent(
+  directory: string,
+  version: Version,
+  names: readonly string[],
+): void {
+  const present = new Set(names)
+  const check = (name: string): void => {
+    if (present.has(name)) return
+    throw corruption('a file that the manifest names is missing', {
+      file: joinPath(directory, name),
+    })
+  }
+  for (const { number } of version.segments()) check(segmentFileName(number))
+  for (const number of version.blobs.keys()) check(blobFileName(number))
+}
+
+/**
+ * Whether there is a store in the directory, which exists. VARVE_CORRUPTION when there is no CURRENT but data that only a
+ * store can have: it must not be taken for an empty directory. What the crash of a creation leaves is no store yet.
+ */
+export function hasStore(fs: FileSystem, directory: string): boolean {
+  if (readCurrent(fs, directory) !== undefined) return true
+  for (const name of fs.list(directory)) {
+    const parsed = parseFileName(name)
+    const path = joinPath(directory, name)
+    const isData =
+      parsed?.type === 'segment' ||
+      parsed?.type === 'blob' ||
+      (parsed?.type === 'wal' && (fs.stat(path)?.size ?? 0) > NEW_LOG_BYTES_MAX)
+    if (!isData) continue
+    throw corruption('CURRENT is missing beside the data of a store', { file: path })
+  }
+  return false
+}
+
+/** More than the header record of a log takes, which is all that a log holds before CURRENT exists. */
+const NEW_LOG_BYTES_MAX = 512
