@@ -1,0 +1,50 @@
+/**
+ * Values that live in blob files: many are read together, in file order, a few at a time.
+ */
+import { corruption } from '../base/errors.ts'
+import { type BlobLocation, decodeBlobReference } from '../block/blob-reference.ts'
+import type { SegmentCache } from '../segment/segment-cache.ts'
+import { inParallel } from './in-parallel.ts'
+
+/** Reads in flight at a time: enough to keep a disk busy, few enough to leave the thread pool to others. */
+const READS_MAX = 8
+/** Larger values are read away from the calling thread even where the disk is fast. */
+export const SYNC_READ_BYTES_MAX = 65_536
+
+/** The reference that stands in an entry with FLAG_BLOB. */
+export function blobLocation(bytes: Uint8Array, start: number, end: number): BlobLocation {
+  const location = decodeBlobReference(bytes, start, end)
+  // The block's checksum was right, so this is what was written.
+  if (location === undefined) {
+    throw corruption('an entry refers to no possible blob', { file: 'a segment' })
+  }
+  return location
+}
+
+/** Values in the order of `locations`, each of them the caller's own. */
+export async function readBlobs(
+  segments: SegmentCache,
+  locations: readonly BlobLocation[],
+): Promise<Buffer[]> {
+  const values: Buffer[] = []
+  values.length = locations.length
+  const order = locations.map((_, i) => i)
+  order.sort((a, b) => {
+    const x = locations[a]!
+    const y = locations[b]!
+    return x.file - y.file || x.offset - y.offset
+  })
+  await inParallel({ count: order.length, width: READS_MAX }, async (i) => {
+    const at = order[i]!
+    values[at] = await readBlob(segments, locations[at]!)
+  })
+  return values
+}
+
+export function readBlob(segments: SegmentCache, location: BlobLocation): Promise<Buffer> {
+  return segments.blob(location.file).read(location)
+}
+
+export function readBlobSync(segments: SegmentCache, location: BlobLocation): Buffer {
+  return segments.blob(location.file).readSync(location)
+}

@@ -1,0 +1,105 @@
+/**
+ * Copies borrowed bytes into Buffers that the caller owns.
+ *
+ * Small results share chunks of 64 KiB: one allocation per few hundred results instead of one each. What a caller keeps
+ * therefore keeps its chunk, as with Buffer.allocUnsafe; results above CHUNK_SHARE_MAX get memory of their own.
+ *
+ * Two things make materialising cheap (two results of 16 + 100 bytes: 137 ns against 390 ns for `set(subarray)` + `subarray`):
+ *  - Buffer[Symbol.species] is Node's own FastBuffer class: its constructor makes a true Buffer in 40 ns, `subarray` takes 100.
+ *  - Short bytes are copied by 32-bit words, from a word view over the whole source array that is made once per source. The
+ *    copy lands on the same alignment as the source has, so that whole words can be moved; up to three bytes on either side
+ *    are padding that no result shows.
+ *
+ * ```
+ *  source   |....|..ab|cdef|gh..|....|      words that overlap [a, h]
+ *  chunk    |next|..ab|cdef|gh..|next|      the result is [a, h] at the same offset inside its first word
+ * ```
+ */
+import { EMPTY_BYTES } from '../base/bytes.ts'
+
+const CHUNK_BYTES = 64 * 1024
+const CHUNK_WORDS = CHUNK_BYTES / 4
+/** At most a quarter of a chunk is lost when a result does not fit its rest. */
+const CHUNK_SHARE_MAX = CHUNK_BYTES / 4
+/** Above this, the native `set` with a view is faster than words (100 B: 20 against 45 ns; 400 B: 235 against 85 ns). */
+const WORD_COPY_MAX = 160
+/** Up to here a loop over bytes is cheaper than making a view. */
+const LOOP_COPY_MAX = 20
+
+type BufferConstructorOf = new (memory: ArrayBuffer, offset: number, length: number) => Buffer
+const OwnedBuffer = Reflect.get(Buffer, Symbol.species) as BufferConstructorOf
+
+/**
+ * A word view over the array that a stream of bytes came from last. Keep one per stream (keys, values), so that alternating
+ * arrays do not remake it each time. Keeps that array alive.
+ */
+export class WordSource {
+  bytes: Uint8Array | undefined = undefined
+  words: Int32Array = new Int32Array(0)
+  base = 0
+
+  attach(bytes: Uint8Array): void {
+    this.bytes = bytes
+    this.base = bytes.byteOffset
+    this.words = new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
+  }
+}
+
+export class ResultPool {
+  #memory: ArrayBuffer = new ArrayBuffer(0)
+  #words: Int32Array = new Int32Array(0)
+  #bytes: Uint8Array = new Uint8Array(0)
+  /** Next free word of the chunk. */
+  #at = CHUNK_WORDS
+
+  /** bytes[start, end) as a Buffer of the caller's own. Remembers nothing of `bytes`. */
+  copy(bytes: Uint8Array, start: number, end: number): Buffer {
+    const length = end - start
+    if (length === 0) return EMPTY_BYTES
+    if (length > CHUNK_SHARE_MAX) return copyAlone(bytes, start, end)
+    const words = (length + 3) >> 2
+    if (this.#at + words > CHUNK_WORDS) this.#renew()
+    const at = this.#at << 2
+    this.#at += words
+    const target = this.#bytes
+    if (length > LOOP_COPY_MAX) {
+      target.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), at)
+    } else {
+      for (let i = 0; i < length; i++) target[at + i] = bytes[start + i]!
+    }
+    return new OwnedBuffer(this.#memory, at, length)
+  }
+
+  /** The same for streams of short results out of the same arrays. */
+  copyFrom(source: WordSource, bytes: Uint8Array, start: number, end: number): Buffer {
+    const length = end - start
+    if (length > WORD_COPY_MAX || length === 0) return this.copy(bytes, start, end)
+    if (source.bytes !== bytes) source.attach(bytes)
+    const from = source.words
+    const first = (source.base + start) >> 2
+    const count = ((source.base + end + 3) >> 2) - first
+    // The last bytes of an array whose size is no multiple of four are in no word.
+    if (first + count > from.length) return this.copy(bytes, start, end)
+    if (this.#at + count > CHUNK_WORDS) this.#renew()
+    const at = this.#at
+    const to = this.#words
+    for (let i = 0; i < count; i++) to[at + i] = from[first + i]!
+    this.#at = at + count
+    return new OwnedBuffer(this.#memory, (at << 2) + ((source.base + start) & 3), length)
+  }
+
+  #renew(): void {
+    // Not cleared: every byte that a result shows is written first.
+    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    this.#memory = chunk.buffer as ArrayBuffer
+    this.#words = new Int32Array(this.#memory)
+    this.#bytes = new Uint8Array(this.#memory)
+    this.#at = 0
+  }
+}
+
+function copyAlone(bytes: Uint8Array, start: number, end: number): Buffer {
+  const own = Buffer.allocUnsafeSlow(end - start)
+  own.set(bytes.subarray(start, end), 0)
+  return own
+}
