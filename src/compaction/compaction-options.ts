@@ -1,5 +1,7 @@
 /** The numbers that steer compaction. db/options.ts sets what a user can set; the others are as measured in the field. */
 
+import { LEVEL_COUNT } from '../version/version-edit.ts'
+
 export interface CompactionOptions {
   /** Segments are cut near this size. */
   readonly segmentBytes: number
@@ -26,8 +28,6 @@ export interface CompactionOptions {
   readonly historyMergeCountMax: number
 }
 
-/** Level 0 and six below. */
-export const LEVEL_COUNT = 7
 export const LAST_LEVEL: number = LEVEL_COUNT - 1
 
 export function compactionOptions(sizes: {

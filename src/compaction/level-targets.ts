@@ -3,7 +3,8 @@
  * obsolete data is a fixed share of the whole whatever the size (RocksDB, level_compaction_dynamic_level_bytes). Levels that
  * would be smaller than the base target are left empty: level 0 is compacted right into the *base level*.
  */
-import { type CompactionOptions, LAST_LEVEL, LEVEL_COUNT } from './compaction-options.ts'
+import { LEVEL_COUNT } from '../version/version-edit.ts'
+import { type CompactionOptions, LAST_LEVEL } from './compaction-options.ts'
 import { totalBytes } from './key-span.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 

@@ -1,0 +1,345 @@
+/**
+ * Writes a sealed memtable to segments: per keyspace one of level 0, and history for what is superseded in the memtable
+ * already, for range deletes (whose fragments shadow in the live segment), and for all of a keyspace that was dropped.
+ *
+ * Live entries go out in key order. Retired ones are only noted, by ordinal: the arena is in seqno order, so history is
+ * written from it in a second walk without sorting or copying a value.
+ */
+import { assert } from '../base/assert.ts'
+import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
+import { FLAG_DROPS_KEYSPACE } from '../base/entry-kind.ts'
+import { FragmentedRanges } from '../base/range-tombstones.ts'
+import { Memtable } from '../memtable/memtable.ts'
+import { BlobSink, BlobSource } from './blob-sink.ts'
+import { EntrySorter, type SortedOutput } from './entry-sorter.ts'
+import { EventTally } from './event-tally.ts'
+import { HistoryWriter } from './history-writer.ts'
+import type { FlushJob, JobContext, JobSteps, KeyspaceSettings } from './job.ts'
+import { JobFiles } from './job-files.ts'
+import { type OpenSegment, SegmentSink } from './segment-sink.ts'
+import { SortedCover } from './sorted-cover.ts'
+
+const SLICE_ENTRIES = 1024
+/** Bytes of values that count as one entry more. */
+const SLICE_BYTES = 256
+
+export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
+  const files = new JobFiles(context.fs, job)
+  let isDone = false
+  try {
+    const flush = new Flush(job, context, files)
+    for (const keyspaceId of flush.memtable.keyspaceIds()) yield* flush.keyspace(keyspaceId)
+    const result = yield* flush.finish()
+    isDone = true
+    return result
+  } finally {
+    if (!isDone) files.removeAll()
+  }
+}
+
+class Flush {
+  readonly memtable: Memtable
+  readonly #job: FlushJob
+  readonly #context: JobContext
+  readonly #files: JobFiles
+  readonly #segments: SegmentSink
+  readonly #source: BlobSource
+  readonly #snapshots: readonly number[]
+  readonly #tally: EventTally = new EventTally()
+  /** Row in the memtable's commit table, by ordinal. */
+  readonly #commitOf: Int32Array
+  readonly #blobs: BlobSink[] = []
+  #entries = 0
+
+  constructor(job: FlushJob, context: JobContext, files: JobFiles) {
+    this.#job = job
+    this.#context = context
+    this.#files = files
+    this.memtable = Memtable.fromParts(job.memtable)
+    this.#segments = new SegmentSink(files)
+    this.#source = new BlobSource(context.fs, job.directory)
+    const { firstSeqno, lastSeqno } = this.memtable
+    this.#snapshots = job.snapshots.filter((s) => s >= firstSeqno && s < lastSeqno)
+    this.#commitOf = commitsByOrdinal(this.memtable)
+  }
+
+  *keyspace(keyspaceId: number): JobSteps<void> {
+    const { memtable } = this
+    const keyspace = this.#job.keyspaces.find(({ id }) => id === keyspaceId)
+    assert(keyspace !== undefined, 'a flush knows every keyspace in its memtable')
+    const blobs = new BlobSink(this.#files, this.#source, {
+      thresholdBytes: keyspace.blobThresholdBytes,
+      rewrite: [],
+    })
+    this.#blobs.push(blobs)
+    const rangeDeletes = memtable.rangeDeletes(keyspaceId)
+    const retired = new OrdinalList()
+    const { dropFloor } = this.#job
+    for (const { ordinal, seqno } of rangeDeletes) if (seqno >= dropFloor) retired.add(ordinal)
+    this.#entries += rangeDeletes.length
+    if (rangeDeletes.some(({ kind }) => (kind & FLAG_DROPS_KEYSPACE) !== 0)) {
+      yield* this.#retireAll(keyspaceId, retired)
+    } else {
+      const ranges = FragmentedRanges.build(rangeDeletes, this.#snapshots)
+      yield* this.#sort(keyspace, ranges, blobs, retired)
+    }
+    yield* this.#writeHistory(keyspace, blobs, retired)
+    blobs.finish()
+    yield* this.#segments.settle()
+  }
+
+  *finish(): JobSteps {
+    const { memtable } = this
+    const { dropFloor } = this.#job
+    yield* this.#segments.settle()
+    this.#source.close()
+    // Seqnos are dense: what must have come out needs no counting on the way in.
+    const source = new EventTally()
+    for (let s = Math.max(memtable.firstSeqno, dropFloor); s <= memtable.lastSeqno; s++) {
+      source.add(s)
+    }
+    this.#tally.mustEqual(source, 'flush')
+    assert(this.#segments.events === source.count, 'a flush indexes every event')
+    assert(
+      this.#entries === memtable.lastSeqno - memtable.firstSeqno + 1,
+      'a flush meets every operation',
+    )
+    this.#files.mustBeSettled()
+    return {
+      added: this.#segments.added,
+      removed: [],
+      blobs: this.#blobs.flatMap(({ metas }) => metas),
+      bytesRead: this.#source.bytesRead,
+      bytesWritten: this.#files.bytesWritten,
+      entries: this.#entries,
+    }
+  }
+
+  *#sort(
+    keyspace: KeyspaceSettings,
+    ranges: FragmentedRanges,
+    blobs: BlobSink,
+    retired: OrdinalList,
+  ): JobSteps<void> {
+    const { memtable } = this
+    const { commits } = memtable
+    const output = new FlushOutput(this.#segments, keyspace, blobs, retired, this.#tally)
+    const sorter = new EntrySorter(
+      {
+        snapshots: this.#snapshots,
+        dropFloor: this.#job.dropFloor,
+        operator:
+          keyspace.mergeOperator === undefined
+            ? undefined
+            : this.#context.operators.get(keyspace.mergeOperator),
+        ranges: ranges.count > 0 ? new SortedCover(ranges) : undefined,
+        readBlob: (bytes, start, end) => this.#source.read(bytes, start, end),
+        // Whatever is older lies below a memtable.
+        isBottom: () => false,
+        borrowValues: true,
+      },
+      output,
+    )
+    const iterator = memtable.iterator(keyspace.id)
+    let work = 0
+    for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
+      sorter.accept(iterator, commits, this.#commitOf[iterator.ordinal]!)
+      this.#entries++
+      work += 1 + (iterator.valueEnd - iterator.valueStart) / SLICE_BYTES
+      if (work >= SLICE_ENTRIES) {
+        work = 0
+        yield undefined
+      }
+    }
+    sorter.finish()
+    iterator.close()
+    output.finish(ranges)
+    yield* this.#segments.settle()
+  }
+
+  *#retireAll(keyspaceId: number, retired: OrdinalList): JobSteps<void> {
+    const iterator = this.memtable.iterator(keyspaceId)
+    let work = 0
+    for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
+      if (iterator.seqno >= this.#job.dropFloor) retired.add(iterator.ordinal)
+      this.#entries++
+      if (++work % SLICE_ENTRIES === 0) yield undefined
+    }
+    iterator.close()
+  }
+
+  *#writeHistory(
+    keyspace: KeyspaceSettings,
+    blobs: BlobSink,
+    retired: OrdinalList,
+  ): JobSteps<void> {
+    const { memtable } = this
+    const { arena, commits, firstSeqno } = memtable
+    const writer = new HistoryWriter(this.#segments, {
+      keyspace,
+      bands: this.#job.bands,
+      segmentBytes: this.#job.segmentBytes,
+      tally: this.#tally,
+    })
+    const ordinals = retired.sorted()
+    let work = 0
+    for (let n = 0; n < ordinals.length; n++) {
+      const ordinal = ordinals[n]!
+      const kind = memtable.kindOf(ordinal)
+      const keyStart = memtable.keyStart(ordinal)
+      const keyEnd = memtable.keyEnd(ordinal)
+      const valueStart = memtable.valueStart(ordinal)
+      const valueEnd = memtable.valueEnd(ordinal)
+      const seqno = firstSeqno + ordinal
+      const id = this.#commitOf[ordinal]!
+      if (blobs.concerns(kind, valueEnd - valueStart)) {
+        blobs.place(seqno, kind, arena, valueStart, valueEnd)
+        writer.add(
+          arena,
+          keyStart,
+          keyEnd,
+          seqno,
+          blobs.kind,
+          blobs.bytes,
+          blobs.start,
+          blobs.end,
+          commits,
+          id,
+        )
+      } else {
+        writer.add(arena, keyStart, keyEnd, seqno, kind, arena, valueStart, valueEnd, commits, id)
+      }
+      work += 1 + (valueEnd - valueStart) / SLICE_BYTES
+      if (work >= SLICE_ENTRIES) {
+        work = 0
+        yield undefined
+      }
+    }
+    writer.finish()
+  }
+}
+
+class FlushOutput implements SortedOutput {
+  readonly #segments: SegmentSink
+  readonly #keyspace: KeyspaceSettings
+  readonly #blobs: BlobSink
+  readonly #retired: OrdinalList
+  readonly #tally: EventTally
+  #segment: OpenSegment | undefined
+
+  constructor(
+    segments: SegmentSink,
+    keyspace: KeyspaceSettings,
+    blobs: BlobSink,
+    retired: OrdinalList,
+    tally: EventTally,
+  ) {
+    this.#segments = segments
+    this.#keyspace = keyspace
+    this.#blobs = blobs
+    this.#retired = retired
+    this.#tally = tally
+  }
+
+  /** A memtable becomes one segment, however large. */
+  startKey(): void {}
+
+  keep(
+    keyBytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    valueBytes: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    commits: CommitTable,
+    commitId: number,
+    isHeld: boolean,
+  ): void {
+    const { writer } = (this.#segment ??= this.#segments.open(this.#keyspace, 'key'))
+    if (commitId !== NO_COMMIT) this.#tally.add(seqno)
+    const blobs = this.#blobs
+    if (blobs.concerns(kind, valueEnd - valueStart)) {
+      blobs.place(seqno, kind, valueBytes, valueStart, valueEnd)
+      writer.add(
+        keyBytes,
+        keyStart,
+        keyEnd,
+        seqno,
+        blobs.kind,
+        blobs.bytes,
+        blobs.start,
+        blobs.end,
+        commits,
+        commitId,
+      )
+    } else {
+      writer.add(
+        keyBytes,
+        keyStart,
+        keyEnd,
+        seqno,
+        kind,
+        valueBytes,
+        valueStart,
+        valueEnd,
+        commits,
+        commitId,
+      )
+    }
+    if (isHeld) writer.noteHeld()
+  }
+
+  retire(
+    _keyBytes: Uint8Array,
+    _keyStart: number,
+    _keyEnd: number,
+    _seqno: number,
+    _kind: number,
+    _valueBytes: Uint8Array,
+    _valueStart: number,
+    _valueEnd: number,
+    _commits: CommitTable,
+    _commitId: number,
+    ordinal: number,
+  ): void {
+    this.#retired.add(ordinal)
+  }
+
+  finish(ranges: FragmentedRanges): void {
+    if (this.#segment === undefined && ranges.count > 0) {
+      this.#segment = this.#segments.open(this.#keyspace, 'key')
+    }
+    if (this.#segment !== undefined) this.#segments.close(this.#segment, 0, ranges)
+  }
+}
+
+class OrdinalList {
+  #ordinals: Int32Array = new Int32Array(1024)
+  #count = 0
+
+  add(ordinal: number): void {
+    if (this.#count === this.#ordinals.length) {
+      const grown = new Int32Array(this.#count * 2)
+      grown.set(this.#ordinals)
+      this.#ordinals = grown
+    }
+    this.#ordinals[this.#count++] = ordinal
+  }
+
+  /** Ascending. */
+  sorted(): Int32Array {
+    return this.#ordinals.subarray(0, this.#count).sort()
+  }
+}
+
+function commitsByOrdinal(memtable: Memtable): Int32Array {
+  const { commits, firstSeqno, lastSeqno } = memtable
+  const commitOf = new Int32Array(lastSeqno - firstSeqno + 1)
+  for (let id = 0; id < commits.count; id++) {
+    const first = commits.first[id]! - firstSeqno
+    commitOf.fill(id, first, first + commits.size[id]!)
+  }
+  return commitOf
+}

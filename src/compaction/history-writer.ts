@@ -1,0 +1,82 @@
+/**
+ * Writes events in seqno order to history segments, and cuts them at band boundaries and by size: a file across a boundary
+ * would expire too late.
+ */
+import type { CommitTable } from '../base/commit-table.ts'
+import type { EventTally } from './event-tally.ts'
+import type { KeyspaceSettings } from './job.ts'
+import type { OpenSegment, SegmentSink } from './segment-sink.ts'
+
+export class HistoryWriter {
+  readonly #sink: SegmentSink
+  readonly #keyspace: KeyspaceSettings
+  readonly #bands: readonly number[]
+  readonly #segmentBytes: number
+  readonly #tally: EventTally
+  #segment: OpenSegment | undefined
+  /** First seqno of the next band. */
+  #bandEnd = 0
+
+  constructor(
+    sink: SegmentSink,
+    options: {
+      keyspace: KeyspaceSettings
+      bands: readonly number[]
+      segmentBytes: number
+      tally: EventTally
+    },
+  ) {
+    this.#sink = sink
+    this.#keyspace = options.keyspace
+    this.#bands = options.bands
+    this.#segmentBytes = options.segmentBytes
+    this.#tally = options.tally
+  }
+
+  add(
+    keyBytes: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    valueBytes: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    commits: CommitTable,
+    commitId: number,
+  ): void {
+    let segment = this.#segment
+    if (
+      segment !== undefined &&
+      (seqno >= this.#bandEnd || segment.writer.estimatedBytes >= this.#segmentBytes)
+    ) {
+      this.finish()
+      segment = undefined
+    }
+    if (segment === undefined) {
+      segment = this.#sink.open(this.#keyspace, 'seqno')
+      this.#segment = segment
+      this.#bandEnd = this.#bands.find((boundary) => boundary > seqno) ?? Infinity
+    }
+    this.#tally.add(seqno)
+    segment.writer.add(
+      keyBytes,
+      keyStart,
+      keyEnd,
+      seqno,
+      kind,
+      valueBytes,
+      valueStart,
+      valueEnd,
+      commits,
+      commitId,
+    )
+  }
+
+  /** Ends the segment at hand; the next `add` begins another one, with smaller seqnos if need be. */
+  finish(): void {
+    if (this.#segment === undefined) return
+    this.#sink.close(this.#segment, 'history')
+    this.#segment = undefined
+  }
+}

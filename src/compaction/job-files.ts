@@ -1,0 +1,79 @@
+/**
+ * The files that a job makes: numbers from its reserved range, syncs one behind the other, removal of all of them when the
+ * job comes to nothing.
+ */
+import { assert } from '../base/assert.ts'
+import { blobFileName, joinPath, segmentFileName } from '../env/file-names.ts'
+import type { FileSystem, WritableFile } from '../env/file-system.ts'
+import type { JobBase, JobSteps } from './job.ts'
+
+export class JobFiles {
+  bytesWritten = 0
+  readonly #fs: FileSystem
+  readonly #job: JobBase
+  #next: number
+  /** Made so far, open or not. */
+  readonly #paths: string[] = []
+  readonly #open = new Set<WritableFile>()
+  readonly #complete: WritableFile[] = []
+
+  constructor(fs: FileSystem, job: JobBase) {
+    this.#fs = fs
+    this.#job = job
+    this.#next = job.firstFileNumber
+  }
+
+  createSegment(): { number: number; file: WritableFile } {
+    return this.#create(segmentFileName)
+  }
+
+  createBlob(): { number: number; file: WritableFile } {
+    return this.#create(blobFileName)
+  }
+
+  /** The file is written to its end: `settle` syncs and closes it. */
+  complete(file: WritableFile): void {
+    this.bytesWritten += file.size
+    this.#complete.push(file)
+  }
+
+  /** Syncs and closes what is complete. A job calls it as it goes, so that few files are open, and at its end. */
+  *settle(): JobSteps<void> {
+    for (let file = this.#complete.shift(); file !== undefined; file = this.#complete.shift()) {
+      yield file.sync()
+      this.#open.delete(file)
+      file.close()
+    }
+  }
+
+  mustBeSettled(): void {
+    assert(this.#open.size === 0, 'every file of a job is synced and closed when it ends')
+  }
+
+  /** Best effort: what stays behind is an orphan, which the next open of the store removes. */
+  removeAll(): void {
+    for (const file of this.#open) attempt(() => file.close())
+    this.#open.clear()
+    for (const path of this.#paths) attempt(() => this.#fs.remove(path))
+  }
+
+  #create(name: (number: number) => string): { number: number; file: WritableFile } {
+    const { directory, firstFileNumber, fileNumberCount } = this.#job
+    const number = this.#next
+    assert(number < firstFileNumber + fileNumberCount, 'a job has file numbers enough')
+    this.#next = number + 1
+    const path = joinPath(directory, name(number))
+    const file = this.#fs.create(path)
+    this.#paths.push(path)
+    this.#open.add(file)
+    return { number, file }
+  }
+}
+
+function attempt(step: () => void): void {
+  try {
+    step()
+  } catch {
+    // The error that ended the job is the one to report.
+  }
+}

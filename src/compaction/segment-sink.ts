@@ -1,0 +1,63 @@
+/**
+ * The segments that a job writes, from opening to metadata. Finishing one (change index, filter, block index) takes
+ * milliseconds, so a closed segment waits here until the job is at a point where it may rest.
+ */
+import type { FragmentedRanges } from '../base/range-tombstones.ts'
+import type { WritableFile } from '../env/file-system.ts'
+import { SegmentWriter } from '../segment/segment-writer.ts'
+import type { AddedSegment, JobSteps, KeyspaceSettings } from './job.ts'
+import type { JobFiles } from './job-files.ts'
+
+export interface OpenSegment {
+  readonly keyspaceId: number
+  readonly file: WritableFile
+  readonly writer: SegmentWriter
+}
+
+interface ClosedSegment {
+  readonly segment: OpenSegment
+  readonly level: number | 'history'
+}
+
+export class SegmentSink {
+  readonly added: AddedSegment[] = []
+  /** Events in the change indexes of what was added. */
+  events = 0
+  readonly #files: JobFiles
+  readonly #closed: ClosedSegment[] = []
+
+  constructor(files: JobFiles) {
+    this.#files = files
+  }
+
+  open(keyspace: KeyspaceSettings, order: 'key' | 'seqno'): OpenSegment {
+    const { number, file } = this.#files.createSegment()
+    const writer = new SegmentWriter(file, {
+      number,
+      keyspaceId: keyspace.id,
+      order,
+      blockBytes: keyspace.blockBytes,
+      compression: keyspace.compression,
+      bloomBitsPerKey: keyspace.bloomBitsPerKey,
+    })
+    return { keyspaceId: keyspace.id, file, writer }
+  }
+
+  /** No more entries. */
+  close(segment: OpenSegment, level: number | 'history', ranges?: FragmentedRanges): void {
+    if (ranges !== undefined && ranges.count > 0) segment.writer.addRangeFragments(ranges)
+    this.#closed.push({ segment, level })
+  }
+
+  /** Finishes, syncs and closes the files of what was closed, and blob files that are complete. */
+  *settle(): JobSteps<void> {
+    for (let next = this.#closed.shift(); next !== undefined; next = this.#closed.shift()) {
+      const { segment, level } = next
+      const meta = yield* segment.writer.finishInSteps()
+      this.#files.complete(segment.file)
+      this.events += meta.events
+      this.added.push({ keyspaceId: segment.keyspaceId, level, meta })
+    }
+    yield* this.#files.settle()
+  }
+}
