@@ -3,6 +3,8 @@
  * Plain data: it crosses to worker threads and back, and it never changes once the segment is written.
  */
 
+export type { BlobFileMeta } from '../block/blob-reference.ts'
+
 export interface BlobReference {
   /** Blob file number. */
   readonly file: number
@@ -43,14 +45,4 @@ export interface SegmentMeta {
   readonly minEventSeqno: number
   readonly maxEventSeqno: number
   readonly blobReferences: readonly BlobReference[]
-}
-
-/** What the manifest knows of a blob file. */
-export interface BlobFileMeta {
-  readonly number: number
-  readonly bytes: number
-  /** Frames in it. */
-  readonly frames: number
-  /** Bytes of all frames: what a live share is a share of. */
-  readonly frameBytes: number
 }

@@ -1,0 +1,318 @@
+/**
+ * Which block holds a key, and where each block is.
+ *
+ * ```
+ *   varint  number of blocks
+ *   each:   varint bytes in the file, trailer included; blocks follow one another from the file's start
+ *           varint bytes of the block when decompressed
+ *           varint entries
+ *           in key order only, and not for the first block:
+ *             varint  bytes shared with the separator before
+ *             varint  2 x length of the rest + 1 when the block continues the versions of a key
+ *             rest of the separator
+ *             varint  seqno, when it continues
+ * ```
+ *
+ * The separator before a block is the shortest key above the last of the block before and not above its own first one. When
+ * both are the same key, it is that key with the seqno below the last version of the block before: so a lookup of (key,
+ * snapshot) finds the one block in which its answer begins, however many blocks the versions of a key fill.
+ *
+ * In memory: typed arrays, no object per block. The binary search compares two 32-bit words taken after the prefix that all
+ * separators share, and looks at whole separators only when both are equal. About 40 bytes a block.
+ */
+import { compareBytes, copyBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
+import { type ByteReader, VARINT_BYTES_MAX, varintBytes, writeVarint } from '../base/varint.ts'
+import { BLOCK_FOOT_BYTES, BLOCK_TRAILER_BYTES, ENTRY_BYTES_MIN } from '../block/block-format.ts'
+import { COMPRESSION_RATIO_MAX } from '../block/codec.ts'
+
+/** A separator that stands before every version of its key. */
+const ALL_VERSIONS: number = Number.POSITIVE_INFINITY
+
+/** Writes the index while blocks are finished. */
+export class BlockIndexBuilder {
+  readonly #byKey: boolean
+  #bytes: Buffer = Buffer.allocUnsafe(4096)
+  #length = 0
+  #previous: Uint8Array = EMPTY_BYTES
+  count = 0
+  largestBlockBytes = 0
+
+  constructor(options: { byKey: boolean }) {
+    this.#byKey = options.byKey
+  }
+
+  /** Size of the index so far. */
+  get bytes(): number {
+    return this.#length
+  }
+
+  /**
+   * `separator` as described above (kept), undefined for the first block; `continuedBelow`: the seqno, where the block
+   * continues a key.
+   */
+  add(
+    block: { storedBytes: number; rawBytes: number; entries: number },
+    separator: Uint8Array | undefined,
+    continuedBelow: number | undefined,
+  ): void {
+    const bytes = this.#withRoom(6 * VARINT_BYTES_MAX + (separator?.length ?? 0))
+    let at = writeVarint(bytes, this.#length, block.storedBytes)
+    at = writeVarint(bytes, at, block.rawBytes)
+    at = writeVarint(bytes, at, block.entries)
+    if (this.#byKey && separator !== undefined) {
+      const previous = this.#previous
+      const limit = Math.min(previous.length, separator.length)
+      let shared = 0
+      while (shared < limit && previous[shared] === separator[shared]) shared++
+      const continues = continuedBelow === undefined ? 0 : 1
+      at = writeVarint(bytes, at, shared)
+      at = writeVarint(bytes, at, 2 * (separator.length - shared) + continues)
+      at = copyBytes(bytes, at, separator, shared, separator.length)
+      if (continuedBelow !== undefined) at = writeVarint(bytes, at, continuedBelow)
+      this.#previous = separator
+    }
+    this.#length = at
+    this.count++
+    if (block.rawBytes > this.largestBlockBytes) this.largestBlockBytes = block.rawBytes
+  }
+
+  finish(): Buffer {
+    const head = Buffer.alloc(varintBytes(this.count))
+    writeVarint(head, 0, this.count)
+    return Buffer.concat([head, this.#bytes.subarray(0, this.#length)])
+  }
+
+  #withRoom(bytes: number): Buffer {
+    if (this.#length + bytes > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length + bytes))
+      this.#bytes.copy(larger, 0, 0, this.#length)
+      this.#bytes = larger
+    }
+    return this.#bytes
+  }
+}
+
+/** What the footer, already checked, says about the blocks; the index must fit it. */
+export interface BlockIndexBounds {
+  readonly byKey: boolean
+  readonly blocks: number
+  readonly entries: number
+  /** Bytes of all blocks in the file. */
+  readonly dataBytes: number
+  readonly largestBlockBytes: number
+}
+
+export class BlockIndex {
+  readonly count: number
+  /** Block i is [positions[i], positions[i + 1]) of the file, trailer included. */
+  readonly positions: Float64Array
+  /** Bytes of each block when decompressed, without trailer. */
+  readonly rawBytes: Int32Array
+  /** Ordinal of each block's first entry; one more at the end: the number of entries. */
+  readonly firstOrdinals: Int32Array
+  readonly #separators: Uint8Array
+  /** Separator i (from 1) is separators[starts[i], starts[i + 1]). */
+  readonly #starts: Int32Array
+  /** Seqnos of the separators; undefined when no block continues another, which is the rule. */
+  readonly #seqnos: Float64Array | undefined
+  /** Bytes that all separators share, and the eight behind them as two signed words that compare like the bytes. */
+  readonly #prefixBytes: number
+  readonly #high: Int32Array
+  readonly #low: Int32Array
+
+  /** Decodes what `BlockIndexBuilder.finish` made. The reader's `fail` names file and offset. */
+  constructor(reader: ByteReader, bounds: BlockIndexBounds) {
+    const count = reader.bounded(bounds.blocks, 'number of blocks')
+    if (count !== bounds.blocks)
+      reader.fail(`${count} blocks are in the index, not ${bounds.blocks}`)
+    this.count = count
+    this.positions = new Float64Array(count + 1)
+    this.rawBytes = new Int32Array(count)
+    this.firstOrdinals = new Int32Array(count + 1)
+    this.#starts = new Int32Array(count + 1)
+    let separators = new Uint8Array(bounds.byKey ? Math.max(256, reader.remaining) : 0)
+    let seqnos: Float64Array | undefined
+    let position = 0
+    let ordinal = 0
+    let end = 0
+    for (let i = 0; i < count; i++) {
+      const storedBytes = reader.bounded(bounds.dataBytes - position, 'bytes of a block')
+      const rawBytes = reader.bounded(bounds.largestBlockBytes, 'decompressed bytes of a block')
+      const entries = reader.bounded(bounds.entries - ordinal, 'entries of a block')
+      if (storedBytes <= BLOCK_TRAILER_BYTES) reader.fail('a block has no bytes')
+      if (entries === 0 || rawBytes < entries * ENTRY_BYTES_MIN + BLOCK_FOOT_BYTES) {
+        reader.fail('a block is too small for its entries')
+      }
+      if (rawBytes > storedBytes * COMPRESSION_RATIO_MAX) {
+        reader.fail(`${storedBytes} bytes of a block cannot become ${rawBytes}`)
+      }
+      position += storedBytes
+      ordinal += entries
+      this.positions[i + 1] = position
+      this.rawBytes[i] = rawBytes
+      this.firstOrdinals[i + 1] = ordinal
+      this.#starts[i] = end
+      if (!bounds.byKey || i === 0) continue
+      const before = this.#starts[i - 1]!
+      const shared = reader.bounded(end - before, 'shared bytes of a separator')
+      const coded = reader.bounded(2 * KEY_BYTES_MAX + 1, 'length of a separator')
+      const rest = (coded - (coded % 2)) / 2
+      const length = shared + rest
+      // The block itself begins with a key at least as long: so all separators together are smaller than the data.
+      if (length > KEY_BYTES_MAX || length > rawBytes) reader.fail('a separator is too long')
+      if (rest > reader.remaining) reader.fail('a separator is cut off')
+      if (end + length > separators.length) {
+        const grown = new Uint8Array(Math.max(separators.length * 2, end + length))
+        grown.set(separators)
+        separators = grown
+      }
+      separators.copyWithin(end, before, before + shared)
+      separators.set(reader.bytes.subarray(reader.position, reader.position + rest), end + shared)
+      reader.position += rest
+      const continuedBelow = coded % 2 === 1 ? reader.varint() : ALL_VERSIONS
+      const order =
+        i === 1 ? 1 : compareBytes(separators, end, end + length, separators, before, end)
+      if (continuedBelow !== ALL_VERSIONS && seqnos === undefined) {
+        seqnos = new Float64Array(count).fill(ALL_VERSIONS)
+      }
+      if (seqnos !== undefined) seqnos[i] = continuedBelow
+      if (order < 0 || (order === 0 && !(continuedBelow < (seqnos?.[i - 1] ?? ALL_VERSIONS)))) {
+        reader.fail('separators are not ascending')
+      }
+      end += length
+    }
+    if (position !== bounds.dataBytes) reader.fail('blocks do not fill the data')
+    if (ordinal !== bounds.entries) reader.fail('blocks do not hold all entries')
+    if (reader.remaining > 0) reader.fail('bytes are left behind the last block')
+    this.#starts[count] = end
+    this.#separators = separators.length > 2 * end ? separators.slice(0, end) : separators
+    this.#seqnos = seqnos
+    this.#prefixBytes = bounds.byKey ? this.#sharedPrefix() : 0
+    this.#high = new Int32Array(bounds.byKey ? count : 0)
+    this.#low = new Int32Array(bounds.byKey ? count : 0)
+    for (let i = 1; i < this.#high.length; i++) {
+      const at = this.#starts[i]! + this.#prefixBytes
+      this.#high[i] = wordAt(this.#separators, at, this.#starts[i + 1]!)
+      this.#low[i] = wordAt(this.#separators, at + 4, this.#starts[i + 1]!)
+    }
+  }
+
+  /** Bytes of block i in the file, trailer included. */
+  storedBytes(block: number): number {
+    return this.positions[block + 1]! - this.positions[block]!
+  }
+
+  /** Bytes that the index holds in memory. */
+  get residentBytes(): number {
+    return (
+      this.count * 32 + this.#separators.length + (this.#seqnos === undefined ? 0 : this.count * 8)
+    )
+  }
+
+  /**
+   * The block in which the entries (key, seqno) and after begin: the first entry that is not before (key, seqno) is in it,
+   * or is the first one of the next. Use Infinity for the very first version of the key.
+   */
+  locate(key: Uint8Array, keyStart: number, keyEnd: number, seqno: number): number {
+    let low = 0
+    let high = this.count - 1
+    if (high === 0) return 0
+    const separators = this.#separators
+    const starts = this.#starts
+    const prefixBytes = this.#prefixBytes
+    if (prefixBytes > 0) {
+      const prefixAt = starts[1]!
+      const limit = keyEnd - keyStart < prefixBytes ? keyEnd - keyStart : prefixBytes
+      for (let i = 0; i < limit; i++) {
+        const difference = key[keyStart + i]! - separators[prefixAt + i]!
+        if (difference !== 0) return difference < 0 ? 0 : high
+      }
+      if (limit < prefixBytes) return 0
+    }
+    const at = keyStart + prefixBytes
+    const wantedHigh = wordAt(key, at, keyEnd)
+    const wantedLow = wordAt(key, at + 4, keyEnd)
+    const highs = this.#high
+    const lows = this.#low
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      const middleHigh = highs[middle]!
+      const middleLow = lows[middle]!
+      let isAtOrBelow: boolean
+      if (middleHigh !== wantedHigh) {
+        isAtOrBelow = middleHigh < wantedHigh
+      } else if (middleLow !== wantedLow) {
+        isAtOrBelow = middleLow < wantedLow
+      } else {
+        const start = starts[middle]!
+        const order = compareBytes(separators, start, starts[middle + 1]!, key, keyStart, keyEnd)
+        isAtOrBelow =
+          order < 0 ||
+          (order === 0 && (this.#seqnos === undefined || this.#seqnos[middle]! >= seqno))
+      }
+      if (isAtOrBelow) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+
+  /** The block that holds entry `ordinal`, searched for from block `from` on. */
+  blockOfOrdinal(ordinal: number, from: number): number {
+    const firsts = this.firstOrdinals
+    // Gallop: gathers ask in ascending order, and the answer is mostly near.
+    let step = 1
+    let low = from
+    while (low + step < this.count && firsts[low + step]! <= ordinal) {
+      low += step
+      step *= 2
+    }
+    let high = Math.min(low + step, this.count)
+    while (low + 1 < high) {
+      const middle = (low + high) >>> 1
+      if (firsts[middle]! <= ordinal) low = middle
+      else high = middle
+    }
+    return low
+  }
+
+  /** Separator before block `i` (from 1), for verifying and dumping. */
+  separator(i: number): { key: Uint8Array; continuedBelow: number | undefined } {
+    const seqno = this.#seqnos?.[i] ?? ALL_VERSIONS
+    return {
+      key: this.#separators.subarray(this.#starts[i]!, this.#starts[i + 1]!),
+      continuedBelow: seqno === ALL_VERSIONS ? undefined : seqno,
+    }
+  }
+
+  #sharedPrefix(): number {
+    if (this.count < 2) return 0
+    // They are sorted: what the first and the last share, all share.
+    const first = this.#starts[1]!
+    const last = this.#starts[this.count - 1]!
+    const limit = this.#starts[2]! - first
+    const lastBytes = this.#starts[this.count]! - last
+    let shared = 0
+    while (
+      shared < limit &&
+      shared < lastBytes &&
+      this.#separators[first + shared] === this.#separators[last + shared]
+    ) {
+      shared++
+    }
+    return shared
+  }
+}
+
+/** Four bytes from `at`, zero behind `end`, as a signed integer that compares like the unsigned bytes. */
+function wordAt(bytes: Uint8Array, at: number, end: number): number {
+  if (at + 4 <= end) {
+    return (
+      ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) ^
+      0x80000000
+    )
+  }
+  let word = 0
+  for (let i = 0; i < 4; i++) word = (word << 8) | (at + i < end ? bytes[at + i]! : 0)
+  return word ^ 0x80000000
+}

@@ -1,0 +1,321 @@
+/**
+ * One chunk of the change index: up to 2,048 events of a segment in seqno order, readable on its own.
+ *
+ * ```
+ *   varint  events
+ *   varint  seqno of the first
+ *   u8      seqno gaps: Rice parameter, or 63 when there are none
+ *   u8      ordinals: width in bits, 0 to 31 | 0x80 when they ascend
+ *   varint  base ordinal
+ *   varint  time of the first commit, ms
+ *   varint  number of different commit metas; each varint length, bytes
+ *   bits, low bit first, padded to a whole byte:
+ *     gaps      for each event but the first, seqno - one before - 1: quotient by 2^parameter in ones, a zero, the rest in
+ *               parameter bits; 20 ones are followed by 48 bits of the gap itself
+ *     ordinals  where the entry is: base + width bits; when they ascend: width bits of (ordinal - one before - 1)
+ *     commits   for each event that does not belong to the commit of the one before:
+ *                 1              a commit of one operation, or
+ *                 0, and         1: as many operations as the last such commit | 0, 5 bits w, w + 1 bits of (operations - 1)
+ *                                0: the event is its first operation | 1, its offset, in as many bits as operations - 1 has
+ *                 0              at the time of the commit before, or
+ *                 1, sign, 6 bits w, w + 1 bits of the difference in ms
+ *                 only when there are metas: 1: that of the commit before, at first none | 0, id from 1, 0: none
+ *   u32     checksum of all this, seeded with the low 32 bits of the file's number
+ * ```
+ *
+ * The events of a commit follow one another and their number follows from their seqnos: it is not stored.
+ * Measured with random keys in segments of a million entries: 2.5 bytes an event for the ordinal, 0.1 to 0.5 for the rest.
+ */
+import { U48_MAX } from '../base/bytes.ts'
+import type { CommitTable } from '../base/commit-table.ts'
+import { META_BYTES_MAX } from '../base/entry-kind.ts'
+import { type ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
+import { BitReader, type BitWriter } from './bit-stream.ts'
+
+export const CHUNK_EVENTS = 2048
+const NO_GAPS = 63
+const RICE_PARAMETER_MAX = 44
+const RICE_ESCAPE = 20
+const ASCENDING = 0x80
+/** Gap 69 bits, ordinal 31, commit 73, time 56, meta 12: no event takes more. */
+const EVENT_BYTES_MAX = 32
+
+/** Events in seqno order: `commitIds[i]` is a row of `tables[tableIds[i]]`. */
+export interface SortedEvents {
+  readonly seqnos: Float64Array
+  readonly ordinals: Int32Array
+  readonly commitIds: Int32Array
+  readonly tableIds: Uint16Array
+  readonly tables: readonly CommitTable[]
+}
+
+/** Events [from, to) as one chunk, without its checksum, in a writer that has room for that too. */
+export function encodeChunk(
+  events: SortedEvents,
+  from: number,
+  to: number,
+  bits: BitWriter,
+): ByteWriter {
+  const { seqnos, ordinals, commitIds, tableIds, tables } = events
+  const parameter = ricePacking(seqnos, from, to)
+  const packing = ordinalPacking(ordinals, from, to)
+  const metas = new Map<string, number>()
+  const metaBytes: Buffer[] = []
+  const metaIds = new Int32Array(to - from)
+  let capacity = 64 + EVENT_BYTES_MAX * (to - from)
+  for (let i = from; i < to; i++) {
+    const meta = tables[tableIds[i]!]!.meta(commitIds[i]!)
+    if (meta === undefined) continue
+    const text = meta.toString('latin1')
+    let id = metas.get(text)
+    if (id === undefined) {
+      id = metas.size + 1
+      metas.set(text, id)
+      metaBytes.push(meta)
+      capacity += meta.length + VARINT_BYTES_MAX
+    }
+    metaIds[i - from] = id
+  }
+  let timeMs = tables[tableIds[from]!]!.timeMs[commitIds[from]!]!
+  const writer = new ByteWriter(capacity)
+  writer.varint(to - from).varint(seqnos[from]!)
+  writer.u8(parameter)
+  writer.u8(packing.width | (packing.ascending ? ASCENDING : 0)).varint(packing.base)
+  writer.varint(timeMs).varint(metaBytes.length)
+  for (const meta of metaBytes) writer.block(meta)
+
+  if (parameter !== NO_GAPS) {
+    for (let i = from + 1; i < to; i++) {
+      writeRice(bits, seqnos[i]! - seqnos[i - 1]! - 1, parameter)
+    }
+  }
+  let before = packing.base - 1
+  for (let i = from; i < to; i++) {
+    const ordinal = ordinals[i]!
+    bits.write(packing.ascending ? ordinal - before - 1 : ordinal - packing.base, packing.width)
+    before = ordinal
+  }
+  const metaIdBits = bitsOf(metaBytes.length)
+  let commitEnd = 0
+  let lastSize = 0
+  let metaId = 0
+  for (let i = from; i < to; i++) {
+    const seqno = seqnos[i]!
+    if (seqno < commitEnd) continue
+    const table = tables[tableIds[i]!]!
+    const commitId = commitIds[i]!
+    const first = table.first[commitId]!
+    const size = table.size[commitId]!
+    commitEnd = first + size
+    if (size === 1) {
+      bits.write(1, 1)
+    } else {
+      bits.write(size === lastSize ? 0b10 : 0, 2)
+      const sizeBits = bitsOf(size - 1)
+      if (size !== lastSize) {
+        bits.write(sizeBits - 1, 5)
+        bits.write(size - 1, sizeBits)
+      }
+      bits.write(seqno === first ? 0 : 1, 1)
+      if (seqno !== first) bits.write(seqno - first, sizeBits)
+      lastSize = size
+    }
+    const difference = table.timeMs[commitId]! - timeMs
+    bits.write(difference === 0 ? 0 : 1, 1)
+    if (difference !== 0) {
+      const distance = Math.abs(difference)
+      bits.write(difference < 0 ? 1 : 0, 1)
+      bits.write(bitsOf(distance) - 1, 6)
+      bits.write(distance, bitsOf(distance))
+      timeMs += difference
+    }
+    if (metaBytes.length > 0) {
+      const id = metaIds[i - from]!
+      bits.write(id === metaId ? 1 : 0, 1)
+      if (id !== metaId) bits.write(id, metaIdBits)
+      metaId = id
+    }
+  }
+  return writer.raw(bits.take())
+}
+
+/** Where decoded events go: columns with room enough, and the commits they belong to. */
+export interface DecodedEvents {
+  readonly seqnos: Float64Array
+  readonly ordinals: Int32Array
+  readonly commitIds: Int32Array
+  readonly commits: CommitTable
+}
+
+/** What the directory, already checked, says about a chunk; the chunk must fit it. */
+export interface ChunkBounds {
+  readonly events: number
+  readonly firstSeqno: number
+  readonly lastSeqno: number
+  /** Ordinals are smaller. */
+  readonly entries: number
+}
+
+/**
+ * Decodes the chunk that `reader` stands on, to its end, into `target` from row `at`. A commit that goes on from the row
+ * before keeps its id.
+ */
+export function decodeChunk(
+  reader: ByteReader,
+  bounds: ChunkBounds,
+  target: DecodedEvents,
+  at: number,
+): void {
+  const count = reader.varint()
+  if (count !== bounds.events)
+    reader.fail(`a chunk has ${count} events instead of ${bounds.events}`)
+  const firstSeqno = reader.varint()
+  const parameter = reader.u8()
+  const packing = reader.u8()
+  const base = reader.bounded(bounds.entries, 'base ordinal')
+  let timeMs = reader.bounded(U48_MAX, 'time')
+  const metaCount = reader.bounded(Math.min(count, reader.remaining), 'number of metas')
+  const metas: Buffer[] = []
+  for (let i = 0; i < metaCount; i++) {
+    metas.push(reader.take(reader.bounded(META_BYTES_MAX, 'length of a meta')))
+  }
+  const bits = new BitReader(reader.bytes, reader.position, reader.end)
+  const end = at + count
+
+  const { seqnos, ordinals, commitIds, commits } = target
+  let seqno = firstSeqno
+  seqnos[at] = seqno
+  if (parameter === NO_GAPS) {
+    for (let i = at + 1; i < end; i++) seqnos[i] = ++seqno
+  } else {
+    if (parameter > RICE_PARAMETER_MAX) reader.fail('gaps of seqnos have no known form')
+    for (let i = at + 1; i < end; i++) {
+      seqno += 1 + readRice(bits, parameter)
+      seqnos[i] = seqno
+    }
+  }
+  if (bits.isBeyondEnd) reader.fail('gaps of seqnos are cut off')
+  if (firstSeqno !== bounds.firstSeqno || seqno !== bounds.lastSeqno) {
+    reader.fail('a chunk holds other seqnos than the directory says')
+  }
+
+  const width = packing & 0x7f
+  const ascending = (packing & ASCENDING) !== 0
+  if (width > 31) reader.fail('ordinals have no known form')
+  let before = base - 1
+  for (let i = at; i < end; i++) {
+    const value = bits.read(width)
+    const ordinal = ascending ? before + 1 + value : base + value
+    if (ordinal >= bounds.entries) reader.fail(`ordinal ${ordinal} is beyond the last entry`)
+    ordinals[i] = ordinal
+    before = ordinal
+  }
+  if (bits.isBeyondEnd) reader.fail('ordinals are cut off')
+
+  const metaIdBits = bitsOf(metaCount)
+  let commitEnd = 0
+  let commitId = 0
+  let lastSize = 0
+  let metaId = 0
+  for (let i = at; i < end; i++) {
+    const current = seqnos[i]!
+    if (current >= commitEnd) {
+      let size = 1
+      let first = current
+      if (bits.read(1) === 0) {
+        size = lastSize
+        if (bits.read(1) === 0) size = 1 + bits.read(bits.read(5) + 1)
+        if (bits.read(1) === 1) first -= bits.read(bitsOf(size - 1))
+        lastSize = size
+        if (size < 2 || first < 1 || first + size <= current || size > 0xffffffff) {
+          reader.fail('a commit does not hold its event')
+        }
+      }
+      if (bits.read(1) === 1) {
+        const isEarlier = bits.read(1) === 1
+        const distance = bits.read(Math.min(48, bits.read(6) + 1))
+        timeMs += isEarlier ? -distance : distance
+        if (timeMs < 0 || timeMs > U48_MAX) reader.fail('a commit has an impossible time')
+      }
+      if (metaCount > 0 && bits.read(1) === 0) {
+        metaId = bits.read(metaIdBits)
+        if (metaId > metaCount) reader.fail('a commit has an unknown meta')
+      }
+      commitEnd = first + size
+      commitId = commits.count - 1
+      if (i !== at || commitId < 0 || commits.first[commitId] !== first) {
+        commitId = commits.add(first, size, timeMs, metaId === 0 ? undefined : metas[metaId - 1])
+      }
+    }
+    commitIds[i] = commitId
+  }
+  if (bits.isBeyondEnd) reader.fail('commits are cut off')
+  if (bits.end - bits.position >= 8) reader.fail('bytes are left behind the last event')
+  if (bits.read(bits.end - bits.position) !== 0) reader.fail('bits are set behind the last event')
+}
+
+/** Bits that `value` needs; 0 for 0. */
+function bitsOf(value: number): number {
+  if (value < 4294967296) return 32 - Math.clz32(value)
+  return 64 - Math.clz32(Math.floor(value / 4294967296))
+}
+
+function ricePacking(seqnos: Float64Array, from: number, to: number): number {
+  const gaps = seqnos[to - 1]! - seqnos[from]! - (to - 1 - from)
+  if (gaps === 0) return NO_GAPS
+  // For gaps that are spread evenly the best parameter is about log2 of 0.69 times their mean.
+  const guess = Math.floor(Math.log2((0.69 * gaps) / (to - from)))
+  let best = 0
+  let bestBits = Number.POSITIVE_INFINITY
+  for (let parameter = Math.max(0, guess - 2); parameter <= Math.max(0, guess) + 1; parameter++) {
+    if (parameter > RICE_PARAMETER_MAX) break
+    let total = 0
+    for (let i = from + 1; i < to; i++) {
+      const quotient = Math.floor((seqnos[i]! - seqnos[i - 1]! - 1) / 2 ** parameter)
+      total += quotient < RICE_ESCAPE ? quotient + 1 + parameter : RICE_ESCAPE + 48
+    }
+    if (total < bestBits) {
+      bestBits = total
+      best = parameter
+    }
+  }
+  return best
+}
+
+function writeRice(bits: BitWriter, gap: number, parameter: number): void {
+  const quotient = Math.floor(gap / 2 ** parameter)
+  if (quotient >= RICE_ESCAPE) {
+    bits.write((1 << RICE_ESCAPE) - 1, RICE_ESCAPE)
+    bits.write(gap, 48)
+    return
+  }
+  bits.write((1 << quotient) - 1, quotient + 1)
+  bits.write(gap % 2 ** parameter, parameter)
+}
+
+function readRice(bits: BitReader, parameter: number): number {
+  const quotient = bits.unary(RICE_ESCAPE)
+  if (quotient === RICE_ESCAPE) return bits.read(48)
+  return quotient * 2 ** parameter + bits.read(parameter)
+}
+
+function ordinalPacking(
+  ordinals: Int32Array,
+  from: number,
+  to: number,
+): { ascending: boolean; base: number; width: number } {
+  let least = ordinals[from]!
+  let most = least
+  let largestStep = 0
+  let ascending = true
+  for (let i = from + 1; i < to; i++) {
+    const ordinal = ordinals[i]!
+    const step = ordinal - ordinals[i - 1]! - 1
+    if (step < 0) ascending = false
+    else if (step > largestStep) largestStep = step
+    if (ordinal < least) least = ordinal
+    if (ordinal > most) most = ordinal
+  }
+  if (ascending) return { ascending, base: least, width: bitsOf(largestStep) }
+  return { ascending, base: least, width: bitsOf(most - least) }
+}

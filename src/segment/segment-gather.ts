@@ -1,0 +1,178 @@
+/**
+ * Reads entries by ordinal: the second half of a change scan's window. Ordinals ascend, so blocks come in file order; each
+ * is read and checked once, and neighbours are read together.
+ */
+import { assert } from '../base/assert.ts'
+import { entryOffset, firstKeyAt } from '../block/block-search.ts'
+import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
+import type { BlockSource } from './block-source.ts'
+import type { EntryArena } from './entry-arena.ts'
+
+export interface GatherResult {
+  /** How many of the ordinals were read; fewer when the arena became full. */
+  readonly gathered: number
+  readonly blocksRead: number
+  readonly bytesRead: number
+}
+
+/** Reading over a gap of so many bytes is cheaper than a second read. */
+const GAP_BYTES_MAX = 2 ** 15
+
+/**
+ * Reads the entries with these ordinals (ascending, `count` of them) into `target`, one row each, until it is full.
+ * `mayRead`: on the calling thread, 2 us a read, else in the thread pool, 20 us.
+ */
+export async function gatherEntries(
+  file: ByteSource,
+  source: BlockSource,
+  ordinals: Int32Array,
+  count: number,
+  target: EntryArena,
+  mayRead: boolean,
+): Promise<GatherResult> {
+  const { index } = source
+  const { positions, firstOrdinals } = index
+  let gathered = 0
+  let blocksRead = 0
+  let bytesRead = 0
+  let block = 0
+  while (gathered < count && !target.isFull) {
+    const ordinal = ordinals[gathered]!
+    assert(ordinal < firstOrdinals[index.count]!, 'ordinals are those of the segment')
+    block = index.blockOfOrdinal(ordinal, block)
+    const position = positions[block]!
+    const last = lastBlockOfRun(source, ordinals, gathered, count, block, target)
+    const length = positions[last + 1]! - position
+    // One block larger than the arena's front comes in a buffer of its own.
+    const isOwn = length > target.readBytes
+    const buffer = isOwn ? Buffer.allocUnsafeSlow(length) : target.bytes
+    if (mayRead) readFullySync(file, buffer, 0, length, position)
+    else await readFully(file, buffer, 0, length, position)
+    bytesRead += length
+    while (gathered < count && !target.isFull) {
+      const next = index.blockOfOrdinal(ordinals[gathered]!, block)
+      if (next > last) break
+      block = next
+      blocksRead++
+      const stored = isOwn ? buffer : target.bytes
+      const end = firstOrdinals[block + 1]!
+      gathered = takeFromBlock(source, block, stored, positions[block]! - position, end, ordinals, {
+        from: gathered,
+        count,
+        target,
+      })
+    }
+  }
+  return { gathered, blocksRead, bytesRead }
+}
+
+/** The last block that is worth reading together with `block`. */
+function lastBlockOfRun(
+  source: BlockSource,
+  ordinals: Int32Array,
+  from: number,
+  count: number,
+  block: number,
+  target: EntryArena,
+): number {
+  const { index } = source
+  const { positions, firstOrdinals } = index
+  const limit = positions[block]! + target.readBytes
+  // More than the arena takes need not be read; entries are about as large as they are in their blocks.
+  const wanted = positions[block]! + Math.max(0, target.limitBytes - target.usedBytes)
+  let last = block
+  let i = from
+  for (;;) {
+    const end = firstOrdinals[last + 1]!
+    while (i < count && ordinals[i]! < end) i++
+    if (i === count || positions[last + 1]! >= wanted) return last
+    const next = index.blockOfOrdinal(ordinals[i]!, last)
+    if (positions[next]! - positions[last + 1]! > GAP_BYTES_MAX || positions[next + 1]! > limit) {
+      return last
+    }
+    last = next
+  }
+}
+
+/** Copies the wanted entries of one block; returns the index of the first ordinal that is not in it or did not fit. */
+function takeFromBlock(
+  source: BlockSource,
+  block: number,
+  stored: Uint8Array,
+  storedAt: number,
+  endOrdinal: number,
+  ordinals: Int32Array,
+  rows: { from: number; count: number; target: EntryArena },
+): number {
+  const { target, count } = rows
+  const { index } = source
+  const rawBytes = index.rawBytes[block]!
+  const firstOrdinal = index.firstOrdinals[block]!
+  let bytes = stored
+  let start = storedAt
+  if (source.isPlain(block)) {
+    source.check(stored, storedAt, block)
+  } else {
+    const isOwn = rawBytes > target.rawBytes
+    bytes = isOwn ? Buffer.allocUnsafeSlow(rawBytes) : target.bytes
+    start = isOwn ? 0 : target.readBytes
+    source.unpack(stored, storedAt, block, bytes, start)
+  }
+  const end = start + rawBytes
+  const keyAt = firstKeyAt(bytes, start)
+  let i = rows.from
+  while (i < count && ordinals[i]! < endOrdinal && !target.isFull) {
+    const isInside = bytes === target.bytes
+    const at = start + entryOffset(bytes, end, ordinals[i]! - firstOrdinal)
+    copyEntry(bytes, at, keyAt, target, isInside)
+    // Adding a row may have given the arena a larger array, with the block in it at the same place.
+    if (isInside) bytes = target.bytes
+    i++
+    assert(i === count || ordinals[i]! > ordinals[i - 1]!, 'ordinals ascend')
+  }
+  return i
+}
+
+function copyEntry(
+  bytes: Uint8Array,
+  entryAt: number,
+  firstKey: number,
+  target: EntryArena,
+  isInside: boolean,
+): void {
+  let at = entryAt
+  const shared = bytes[at++]!
+  let rest = bytes[at++]!
+  if (rest > 0x7f) {
+    rest &= 0x7f
+    let byte = bytes[at++]!
+    rest |= (byte & 0x7f) << 7
+    if (byte > 0x7f) {
+      byte = bytes[at++]!
+      rest |= byte << 14
+    }
+  }
+  let valueBytes = bytes[at++]!
+  if (valueBytes > 0x7f) {
+    valueBytes &= 0x7f
+    let shift = 7
+    let byte = 0
+    do {
+      byte = bytes[at++]!
+      valueBytes |= (byte & 0x7f) << shift
+      shift += 7
+    } while (byte > 0x7f)
+  }
+  const seqno =
+    ((bytes[at + 1]! | (bytes[at + 2]! << 8) | (bytes[at + 3]! << 16) | (bytes[at + 4]! << 24)) >>>
+      0) +
+    (bytes[at + 5]! | (bytes[at + 6]! << 8)) * 4294967296
+  const kind = bytes[at]!
+  const suffixAt = at + 7
+  let to = target.add(shared + rest, valueBytes, kind, seqno)
+  const into = target.bytes
+  // The rest of the key and the value lie side by side in both places.
+  for (let i = 0; i < shared; i++) into[to++] = bytes[firstKey + i]!
+  if (isInside) into.copyWithin(to, suffixAt, suffixAt + rest + valueBytes)
+  else into.set(bytes.subarray(suffixAt, suffixAt + rest + valueBytes), to)
+}

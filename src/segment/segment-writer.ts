@@ -1,0 +1,399 @@
+/**
+ * Writes one segment file from entries in order. See segment-footer.ts for the file's layout.
+ *
+ * Entries are encoded straight into the output buffer, which goes to the file in pieces of about a megabyte:
+ *
+ * ```
+ *   buffer   | finished blocks, not yet in the file | the block being built |  free  |
+ *            0                                      builder.start           builder.at
+ * ```
+ *
+ * A block is closed before an entry that would make it larger than `blockBytes`; so only an entry that is larger by itself
+ * makes a larger block, alone. A very large value does not go through the buffer at all.
+ */
+import { assert, paranoid } from '../base/assert.ts'
+import { compareBytes, EMPTY_BYTES, writeU32 } from '../base/bytes.ts'
+import { checksum } from '../base/checksum.ts'
+import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
+import {
+  FLAG_BLOB,
+  FLAG_DERIVED,
+  FLAG_OPEN_END,
+  KIND_DELETE,
+  KIND_MASK,
+  KIND_RANGE_DELETE,
+} from '../base/entry-kind.ts'
+import { FragmentedRanges } from '../base/range-tombstones.ts'
+import { blobFrameBytes, decodeBlobReference } from '../block/blob-reference.ts'
+import { BlockBuilder } from '../block/block-builder.ts'
+import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
+import {
+  BlockCompressor,
+  CODEC_NONE,
+  type Compression,
+  COMPRESSED_BLOCK_BYTES_MAX,
+} from '../block/codec.ts'
+import { hashKey, KeyHash } from '../block/key-hash.ts'
+import { type WritableFile, writeFully } from '../env/file-system.ts'
+import { BlockIndexBuilder } from './block-index.ts'
+import { BloomBuilder } from './bloom-filter.ts'
+import { ChangeIndexBuilder, sealSection } from './change-index.ts'
+import { CHUNK_EVENTS } from './change-chunk.ts'
+import { encodeFooter, type SegmentParts } from './segment-footer.ts'
+import type { SegmentMeta } from './segment-meta.ts'
+import { SegmentTally } from './segment-tally.ts'
+
+export interface SegmentWriterOptions {
+  /** File number; unique in the store. */
+  readonly number: number
+  readonly keyspaceId: number
+  /** 'seqno': history; neither bloom filter nor separators are made. */
+  readonly order: 'key' | 'seqno'
+  /** Data blocks are cut near this size. */
+  readonly blockBytes: number
+  readonly compression: Compression
+  /** 0: no bloom filter. */
+  readonly bloomBitsPerKey: number
+}
+
+/** Finished blocks go to the file when there are so many bytes of them. */
+const WRITE_BYTES = 2 ** 20
+/** Values of at least this size are written past the buffer. */
+const DIRECT_VALUE_BYTES = 2 ** 18
+
+export class SegmentWriter {
+  readonly #file: WritableFile
+  readonly #options: SegmentWriterOptions
+  readonly #seed: number
+  readonly #builder: BlockBuilder
+  readonly #compressor: BlockCompressor
+  readonly #index: BlockIndexBuilder
+  readonly #bloom: BloomBuilder | undefined
+  readonly #changes: ChangeIndexBuilder = new ChangeIndexBuilder()
+  readonly #tally: SegmentTally
+  readonly #hash: KeyHash = new KeyHash()
+  readonly #isParanoid: boolean = paranoid()
+  /** Position in the file of the buffer's first byte. */
+  #written = 0
+  #ranges: FragmentedRanges | undefined
+  /** Last key of the block before, and seqno of the last entry added. */
+  #lastKey: Buffer = EMPTY_BYTES
+  #lastSeqno = 0
+  /** The last entry added, while the order of every entry is checked. */
+  #previous: { key: Buffer; seqno: number } | undefined
+  /** What stands between the block before and the one being built. */
+  #separator: Buffer | undefined
+  #continuedBelow: number | undefined
+  #isFinished = false
+
+  constructor(file: WritableFile, options: SegmentWriterOptions) {
+    this.#file = file
+    this.#options = options
+    this.#seed = options.number % 4294967296
+    const byKey = options.order === 'key'
+    const buffer = Buffer.allocUnsafeSlow(WRITE_BYTES + 2 * options.blockBytes)
+    this.#builder = new BlockBuilder(buffer, { tagged: byKey, blockBytes: options.blockBytes })
+    this.#compressor = new BlockCompressor(options.compression)
+    this.#index = new BlockIndexBuilder({ byKey })
+    this.#bloom = byKey ? new BloomBuilder(options.bloomBitsPerKey) : undefined
+    this.#tally = new SegmentTally()
+  }
+
+  /** Entries so far. */
+  get entries(): number {
+    return this.#tally.entries
+  }
+
+  /** About the size of the file if it were finished now. */
+  get estimatedBytes(): number {
+    const bloomBytes = this.#bloom === undefined ? 0 : this.#bloom.bytes
+    const pending = this.#builder.at
+    return this.#written + pending + this.#index.bytes + bloomBytes + this.#changes.count * 3 + 512
+  }
+
+  /**
+   * Adds the next entry in order. `commitId` is the row of its commit in `commits`, NO_COMMIT when it is no event (derived,
+   * or below the floor). The bytes are copied during the call; `commits` is read until the segment is finished.
+   * Throws Node's error when the disk refuses a write.
+   */
+  add(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    commits: CommitTable,
+    commitId: number,
+  ): void {
+    const builder = this.#builder
+    const byKey = this.#bloom !== undefined
+    if (this.#isParanoid) this.#checkOrder(key, keyStart, keyEnd, seqno)
+    let tag = 0
+    if (this.#bloom !== undefined) {
+      const hash = this.#hash
+      hashKey(key, keyStart, keyEnd, hash)
+      tag = hash.low & 0xff
+      this.#bloom.add(hash)
+    }
+    const keyBytes = keyEnd - keyStart
+    const valueBytes = valueEnd - valueStart
+    const ordinal = this.#tally.entries
+    if (builder.count > 0 && builder.bytesWith(keyBytes, valueBytes) > this.#options.blockBytes) {
+      this.#closeBlock()
+    }
+    if (builder.count === 0 && ordinal > 0 && byKey) this.#separate(key, keyStart, keyEnd)
+    if (valueBytes >= DIRECT_VALUE_BYTES && builder.count === 0 && this.#mayGoDirect(valueBytes)) {
+      this.#addDirect(key, keyStart, keyEnd, seqno, kind, value, valueStart, valueEnd, tag)
+    } else {
+      this.#makeRoom(builder.bytesWith(keyBytes, valueBytes))
+      builder.add(key, keyStart, keyEnd, seqno, kind, value, valueStart, valueEnd, tag)
+    }
+    this.#lastSeqno = seqno
+    if (commitId !== NO_COMMIT) {
+      assert((kind & FLAG_DERIVED) === 0, 'a derived entry is no event')
+      this.#changes.add(seqno, ordinal, commits, commitId)
+    }
+    this.#count(key, keyStart, keyEnd, seqno, kind, value, valueStart, valueEnd)
+  }
+
+  /** The entry just added is superseded and only here because a snapshot sees it. */
+  noteHeld(): void {
+    this.#tally.heldEntries++
+  }
+
+  /** The range fragments of this segment; at most once, before `finish`. */
+  addRangeFragments(ranges: FragmentedRanges): void {
+    assert(this.#ranges === undefined && !this.#isFinished, 'range fragments are added once')
+    this.#ranges = ranges
+  }
+
+  /** Writes the rest of the file. The caller then syncs and closes it. */
+  finish(): SegmentMeta {
+    const steps = this.finishInSteps()
+    let step = steps.next()
+    while (!step.done) step = steps.next()
+    return step.value
+  }
+
+  /** The same in steps of a few milliseconds, for those who share the thread. */
+  *finishInSteps(): Generator<undefined, SegmentMeta> {
+    assert(!this.#isFinished, 'a segment is finished once')
+    this.#isFinished = true
+    if (this.#builder.count > 0) this.#closeBlock()
+    this.#flush()
+    const dataBytes = this.#written
+    const chunks = this.#changes.chunks(this.#seed)
+    let chunk = chunks.next()
+    while (!chunk.done) {
+      this.#append(chunk.value)
+      yield undefined
+      chunk = chunks.next()
+    }
+    const changeBytes = this.#written - dataBytes
+    const directoryBytes = this.#appendSection(this.#changes.count > 0 ? chunk.value : EMPTY_BYTES)
+    const ranges = this.#ranges ?? FragmentedRanges.EMPTY
+    const rangeBytes = this.#appendSection(ranges.count > 0 ? ranges.encode() : EMPTY_BYTES)
+    yield undefined
+    const hasFilter = this.#bloom !== undefined && this.#tally.entries > 0
+    const bloomBytes = this.#appendSection(hasFilter ? this.#bloom.finish() : EMPTY_BYTES)
+    yield undefined
+    const indexBytes = this.#appendSection(
+      this.#index.count > 0 ? this.#index.finish() : EMPTY_BYTES,
+    )
+    const parts = { dataBytes, changeBytes, directoryBytes, rangeBytes, bloomBytes, indexBytes }
+    return this.#appendFooter(ranges, parts)
+  }
+
+  #appendFooter(ranges: FragmentedRanges, parts: SegmentParts): SegmentMeta {
+    const { number, keyspaceId, order, blockBytes, compression, bloomBitsPerKey } = this.#options
+    const meta: SegmentMeta = {
+      number,
+      keyspaceId,
+      bytes: 0,
+      order,
+      ...this.#tally.bounds(ranges),
+      events: this.#changes.count,
+      minEventSeqno: this.#changes.firstSeqno,
+      maxEventSeqno: this.#changes.lastSeqno,
+    }
+    const footer = encodeFooter({
+      meta,
+      parts,
+      blocks: this.#index.count,
+      largestBlockBytes: this.#index.largestBlockBytes,
+      changeChunks: Math.ceil(this.#changes.count / CHUNK_EVENTS),
+      builtWith: `blockBytes=${blockBytes} compression=${compression} bloomBitsPerKey=${bloomBitsPerKey}`,
+    })
+    this.#append(footer)
+    return { ...meta, bytes: this.#written }
+  }
+
+  #count(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    const tally = this.#tally
+    tally.entries++
+    if (seqno > tally.maxSeqno) tally.maxSeqno = seqno
+    if (seqno < tally.minSeqno) tally.minSeqno = seqno
+    // Nearly every entry is a plain insert.
+    if ((kind & FLAG_DERIVED) !== 0) tally.derivedEntries++
+    if ((kind & KIND_MASK) === KIND_DELETE) tally.pointTombstones++
+    if ((kind & FLAG_BLOB) !== 0) {
+      const reference = decodeBlobReference(value, valueStart, valueEnd)
+      assert(reference !== undefined, 'a blob value is a reference')
+      tally.addBlob(reference.file, blobFrameBytes(reference.length))
+    }
+    if ((kind & KIND_MASK) === KIND_RANGE_DELETE) {
+      const end = (kind & FLAG_OPEN_END) !== 0 ? undefined : value.subarray(valueStart, valueEnd)
+      tally.addCover(key.subarray(keyStart, keyEnd), end)
+      assert(this.#options.order === 'seqno', 'range deletes are kept in history only')
+    } else if (this.#bloom === undefined) {
+      tally.addUnorderedKey(key, keyStart, keyEnd)
+    } else if (tally.firstKey === undefined) {
+      tally.firstKey = Buffer.from(key.subarray(keyStart, keyEnd))
+    }
+  }
+
+  /** Computes what separates the entry at hand, the first of a block, from the last of the block before. */
+  #separate(key: Uint8Array, keyStart: number, keyEnd: number): void {
+    const last = this.#lastKey
+    const limit = Math.min(last.length, keyEnd - keyStart)
+    let shared = 0
+    while (shared < limit && last[shared] === key[keyStart + shared]) shared++
+    if (shared === last.length && shared === keyEnd - keyStart) {
+      this.#separator = last
+      this.#continuedBelow = this.#lastSeqno - 1
+    } else {
+      assert(compareBytes(last, 0, last.length, key, keyStart, keyEnd) < 0, 'keys come in order')
+      this.#separator = Buffer.from(key.subarray(keyStart, keyStart + shared + 1))
+      this.#continuedBelow = undefined
+    }
+  }
+
+  #closeBlock(): void {
+    const builder = this.#builder
+    const bytes = builder.bytes
+    const start = builder.start
+    const entries = builder.count
+    this.#keepLastKey()
+    let end = builder.finish()
+    const rawBytes = end - start
+    const compressor = this.#compressor
+    const compressedBytes = compressor.compress(bytes, start, end)
+    if (compressedBytes > 0) {
+      bytes.set(compressor.output.subarray(0, compressedBytes), start)
+      end = start + compressedBytes
+    }
+    bytes[end++] = compressedBytes > 0 ? compressor.codec : CODEC_NONE
+    end = writeU32(bytes, end, checksum(bytes, start, end, this.#seed))
+    this.#indexBlock(end - start, rawBytes, entries)
+    builder.begin(end)
+    if (end >= WRITE_BYTES) this.#flush()
+  }
+
+  #indexBlock(storedBytes: number, rawBytes: number, entries: number): void {
+    this.#index.add({ storedBytes, rawBytes, entries }, this.#separator, this.#continuedBelow)
+    this.#separator = undefined
+  }
+
+  #keepLastKey(): void {
+    if (this.#bloom === undefined) return
+    this.#lastKey = this.#builder.lastKey()
+    this.#tally.lastKey = this.#lastKey
+  }
+
+  /** Whether a block of one such value is stored as it is. */
+  #mayGoDirect(valueBytes: number): boolean {
+    return this.#compressor.codec === CODEC_NONE || valueBytes >= COMPRESSED_BLOCK_BYTES_MAX
+  }
+
+  /** Writes a block of one large value: what stands before it, the value from where it is, what stands behind it. */
+  #addDirect(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+    tag: number,
+  ): void {
+    const builder = this.#builder
+    this.#makeRoom(builder.bytesWith(keyEnd - keyStart, 0))
+    const head = builder.addHead(key, keyStart, keyEnd, seqno, kind, valueEnd - valueStart, tag)
+    this.#keepLastKey()
+    const start = builder.start
+    const tail = Buffer.alloc(builder.tableBytes + BLOCK_TRAILER_BYTES)
+    // The codec behind the tables is CODEC_NONE, which is 0.
+    const tailEnd = builder.writeTables(tail, 0) + 1
+    let sum = checksum(builder.bytes, start, head, this.#seed)
+    sum = checksum(value, valueStart, valueEnd, sum)
+    sum = checksum(tail, 0, tailEnd, sum)
+    writeU32(tail, tailEnd, sum)
+    builder.begin(head)
+    this.#flush()
+    writeFully(this.#file, value, valueStart, valueEnd - valueStart)
+    writeFully(this.#file, tail, 0, tail.length)
+    this.#written += valueEnd - valueStart + tail.length
+    const storedBytes = head - start + valueEnd - valueStart + tail.length
+    this.#indexBlock(storedBytes, storedBytes - BLOCK_TRAILER_BYTES, 1)
+  }
+
+  /** Makes room for a block of `bytes` from where the builder stands. */
+  #makeRoom(bytes: number): void {
+    const builder = this.#builder
+    if (builder.start + bytes <= builder.bytes.length) return
+    this.#flush()
+    if (bytes <= builder.bytes.length) return
+    const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * builder.bytes.length))
+    larger.set(builder.bytes.subarray(0, builder.at))
+    builder.bytes = larger
+  }
+
+  /** Writes the finished blocks; the one being built moves to the buffer's beginning. */
+  #flush(): void {
+    const builder = this.#builder
+    const bytes = builder.start
+    if (bytes === 0) return
+    writeFully(this.#file, builder.bytes, 0, bytes)
+    this.#written += bytes
+    builder.moveToFront()
+  }
+
+  #append(bytes: Uint8Array): void {
+    writeFully(this.#file, bytes, 0, bytes.length)
+    this.#written += bytes.length
+  }
+
+  /** Appends a section with its checksum; nothing where there are no bytes. Returns what it takes in the file. */
+  #appendSection(section: Uint8Array): number {
+    if (section.length === 0) return 0
+    const sealed = sealSection(section, this.#seed)
+    this.#append(sealed)
+    return sealed.length
+  }
+
+  #checkOrder(key: Uint8Array, keyStart: number, keyEnd: number, seqno: number): void {
+    const previous = this.#previous
+    if (previous !== undefined) {
+      const order =
+        this.#options.order === 'seqno'
+          ? previous.seqno - seqno
+          : compareBytes(previous.key, 0, previous.key.length, key, keyStart, keyEnd) ||
+            seqno - previous.seqno
+      assert(order < 0, 'entries come in order')
+    }
+    this.#previous = { key: Buffer.from(key.subarray(keyStart, keyEnd)), seqno }
+  }
+}
