@@ -36,7 +36,9 @@ export class BlobLoader {
               seqno: event.seqno,
             })
           }
-          setValue(event, await blobs.read(location))
+          const value =
+            view.isDiskFast === true ? blobs.readSync(location) : await blobs.read(location)
+          setValue(event, value)
           this.#tally.bytesRead += location.length
         }),
       )

@@ -11,11 +11,14 @@
 import type { CommitTable } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import type { VarveError } from '../base/errors.ts'
+import type { BlobLocation } from '../block/blob-reference.ts'
 import type { ResultPool } from '../read/result-pool.ts'
 import type { EventRun } from '../segment/change-reader.ts'
 import type { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
+
+export type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
 
 export interface ChangeSource {
   readonly storeId: string
@@ -56,9 +59,11 @@ export interface ChangeSource {
 export interface ChangeView {
   /** Oldest first; the active one, which may be empty, is last. Their seqnos are dense and join up. */
   readonly memtables: readonly ChangeMemtable[]
+  /** Reads on the calling thread cost microseconds now: the page cache has what is asked for. Left out: not known. */
+  readonly isDiskFast?: boolean
   /** One object per version: what is derived from its list of segments is cached by it. */
   readonly version: object
-  /** Every segment of all keyspaces, dropped ones too, live and history, in any order. Asked once a version. */
+  /** Every segment with events, of all keyspaces, dropped ones too, live and history, in any order. Asked once a version. */
   listSegments(): readonly SegmentMeta[]
   /** A reader, not opened yet. Valid until the release. */
   segment(meta: SegmentMeta): ChangeSegment
@@ -92,11 +97,15 @@ export interface ChangeSegment {
   events(from: number, upTo: number, limit: number): Promise<EventRun>
   /** Commit of every entry, by ordinal; NO_COMMIT for those that are no events. */
   commitsByOrdinal(): { readonly commits: CommitTable; readonly commitOf: Int32Array }
-  /** Appends the entries with these ascending ordinals to `target`; stops when that is over its limit. */
+  /**
+   * Appends the entries with these ascending ordinals to `target`; stops when that is full. `mayRead`: on the calling thread,
+   * which is ten times faster for what the page cache has.
+   */
   gather(
     ordinals: Int32Array,
     count: number,
     target: EntryArena,
+    mayRead?: boolean,
   ): Promise<{ readonly gathered: number; readonly blocksRead: number; readonly bytesRead: number }>
   /** Every entry in file order. */
   iterator(options: { readonly mayRead: boolean }): EntryIterator
@@ -104,7 +113,8 @@ export interface ChangeSegment {
 
 /** See blob/blob-reader.ts. */
 export interface ChangeBlobs {
-  read(reference: { file: number; offset: number; length: number }): Promise<Buffer>
+  read(location: BlobLocation): Promise<Buffer>
+  readSync(location: BlobLocation): Buffer
 }
 
 /** Keeps events at or above its position from being dropped; the floor may rise past it. */

@@ -91,6 +91,7 @@ export class Consumers {
         this.ledger.remove(entry)
         throw error
       }
+      await this.#clearFloor(entry, start)
       entry.isStored = true
       return this.#handle(entry)
     })
@@ -208,6 +209,22 @@ export class Consumers {
     if (from > latest + 1) throw cursorAhead(from, latest)
     if (from < floor) throw historyTruncated(from, floor)
     return from
+  }
+
+  /** A floor that was on its way up when the consumer was added did not know of it. */
+  async #clearFloor(entry: ConsumerEntry, start: number | 'now' | 'oldest'): Promise<void> {
+    const requested = entry.position
+    while (entry.position < this.#source.floor) {
+      const { floor } = this.#source
+      if (start === 'oldest') {
+        await this.#store.writeAck(entry.name, floor)
+        entry.synced(floor)
+      } else {
+        this.ledger.remove(entry)
+      }
+      await this.#store.saveConsumers()
+      if (entry.isDropped) throw historyTruncated(requested, floor)
+    }
   }
 
   /** Limits that are given again count from now on. */

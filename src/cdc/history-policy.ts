@@ -67,7 +67,7 @@ export interface FloorPlan {
 }
 
 export function planFloor(input: FloorInput): FloorPlan {
-  const policyFloor = policyFloorOf(input)
+  const policyFloor = floorOfPolicy(input)
   const verdicts: ConsumerVerdict[] = []
   let floor = policyFloor
   for (const consumer of input.consumers) {
@@ -78,8 +78,11 @@ export function planFloor(input: FloorInput): FloorPlan {
   return { floor: Math.max(floor, input.floor), policyFloor, verdicts }
 }
 
-/** Never above durable + 1: a power cut must not leave the floor above the seqnos that are given out next. */
-function policyFloorOf(input: FloorInput): number {
+/**
+ * Where the floor would be without consumers: what they hold is counted up to it. Never above durable + 1, as a power cut must
+ * not leave the floor above the seqnos that are given out next.
+ */
+export function floorOfPolicy(input: Omit<FloorInput, 'consumers'>): number {
   const { policy, series, floor, flushed, durable } = input
   let wanted = floor
   if (policy === 'none') {

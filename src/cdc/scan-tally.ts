@@ -17,35 +17,32 @@ export class ScanTally {
   segmentsSkipped = 0
   bytesRead = 0
   eventsDelivered = 0
-  /** Segments that were opened: their blocks, one bit each, set when it was read. */
-  readonly #opened = new Map<number, Uint8Array>()
-  #blocksTotal = 0
-  #blocksRead = 0
+  /** Segments that were opened, by number. */
+  readonly #opened = new Map<number, { readonly blocks: number; read: number }>()
 
-  /** A segment is open now and has so many data blocks. Returns its bits, to be set by `read`. */
-  opened(meta: SegmentMeta, blockCount: number): void {
-    if (this.#opened.has(meta.number)) return
-    this.#opened.set(meta.number, new Uint8Array((blockCount + 7) >>> 3))
-    this.#blocksTotal += blockCount
+  /** A segment is open now and has so many data blocks. */
+  opened(meta: SegmentMeta, blocks: number): void {
+    if (!this.#opened.has(meta.number)) this.#opened.set(meta.number, { blocks, read: 0 })
   }
 
-  /** A block of an opened segment was read; counted once however often it is. */
-  read(segment: number, block: number): void {
-    const bits = this.#opened.get(segment)
-    if (bits === undefined) return
-    const mask = 1 << (block & 7)
-    const at = block >>> 3
-    if ((bits[at]! & mask) !== 0) return
-    bits[at] = bits[at]! | mask
-    this.#blocksRead++
+  /** So many blocks of an opened segment were read. Windows that read a block again count it again, up to all there are. */
+  read(meta: SegmentMeta, blocks: number): void {
+    const segment = this.#opened.get(meta.number)
+    if (segment !== undefined) segment.read = Math.min(segment.read + blocks, segment.blocks)
   }
 
   stats(): ScanStats {
+    let blocksTotal = 0
+    let blocksRead = 0
+    for (const { blocks, read } of this.#opened.values()) {
+      blocksTotal += blocks
+      blocksRead += read
+    }
     return {
       segmentsTotal: this.segmentsTotal,
       segmentsSkipped: this.segmentsSkipped,
-      blocksTotal: this.#blocksTotal,
-      blocksRead: this.#blocksRead,
+      blocksTotal,
+      blocksRead,
       bytesRead: this.bytesRead,
       eventsDelivered: this.eventsDelivered,
     }

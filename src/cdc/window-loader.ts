@@ -14,6 +14,7 @@ import { NO_COMMIT } from '../base/commit-table.ts'
 import { corruption } from '../base/errors.ts'
 import { FLAG_DERIVED } from '../base/entry-kind.ts'
 import { segmentFileName } from '../env/file-names.ts'
+import type { EventRun } from '../segment/change-reader.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeSegment, ChangeView } from './change-source.ts'
@@ -61,7 +62,7 @@ export class WindowLoader {
       const bounds = { first: reach.from, last: reach.from + span - 1 }
       const runs = await this.#runs(view, bounds)
       window.begin(bounds, runs, this.#isWhole())
-      const gathered = await this.#gather(window, runs, bounds)
+      const gathered = await this.#gather(window, runs, bounds, view.isDiskFast ?? false)
       if (gathered === undefined) {
         window.finish(bounds)
         sizer.fitted(span, window.arena.usedBytes)
@@ -83,13 +84,15 @@ export class WindowLoader {
     window: EventWindow,
     runs: readonly OpenRun[],
     bounds: Bounds,
+    mayRead: boolean,
   ): Promise<number | undefined> {
     for (let r = 0; r < runs.length; r++) {
-      const { segment, events } = runs[r]!
+      const { segment, events, meta } = runs[r]!
       const start = window.arena.count
       const ordinals = this.#sorted(events.ordinals, events.count)
-      const result = await segment.gather(ordinals, events.count, window.arena)
+      const result = await segment.gather(ordinals, events.count, window.arena, mayRead)
       this.#tally.bytesRead += result.bytesRead
+      this.#tally.read(meta, result.blocksRead)
       if (result.gathered < events.count) return window.arena.count
       window.place(r, start, bounds, this.#filter)
     }
@@ -118,10 +121,18 @@ export class WindowLoader {
       this.#tally.opened(meta, segment.blockCount)
       const events = this.#skip
         ? await segment.events(bounds.first, bounds.last, bounds.last - bounds.first + 1)
-        : await readWhole(segment, meta, bounds)
+        : await this.#readWhole(segment, meta, bounds)
       if (events.count > 0) runs.push({ meta, events, segment })
     }
     return runs
+  }
+
+  /** Without trusting the index: every block is read. */
+  async #readWhole(segment: ChangeSegment, meta: SegmentMeta, bounds: Bounds): Promise<EventRun> {
+    const events = await eventsOfEntries(segment, meta, bounds)
+    this.#tally.read(meta, segment.blockCount)
+    this.#tally.bytesRead += meta.bytes
+    return events
   }
 }
 
@@ -131,11 +142,11 @@ function isAscending(ordinals: Int32Array): boolean {
 }
 
 /** The events of the window as the entries themselves tell. */
-async function readWhole(
+async function eventsOfEntries(
   segment: ChangeSegment,
   meta: SegmentMeta,
   bounds: Bounds,
-): Promise<WindowRun['events']> {
+): Promise<EventRun> {
   const { commits, commitOf } = segment.commitsByOrdinal()
   const seqnos: number[] = []
   const ordinals: number[] = []

@@ -376,7 +376,10 @@ export function derived(entry: FakeEntry): FakeEntry {
 }
 
 function blobsOf(values: readonly Buffer[]): ChangeBlobs {
-  return { read: ({ offset }) => Promise.resolve(Buffer.from(values[offset]!)) }
+  return {
+    read: ({ offset }) => Promise.resolve(Buffer.from(values[offset]!)),
+    readSync: ({ offset }) => Buffer.from(values[offset]!),
+  }
 }
 
 function makeMemtable(firstSeqno: number): Memtable {

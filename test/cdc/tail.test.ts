@@ -1,0 +1,283 @@
+import { describe, expect, test } from 'vitest'
+import { openTail, type ChangeBatch, type ChangeTail } from '../../src/cdc/tail.ts'
+import { put } from '../memtable/commits.ts'
+import { FakeStore, turns } from './fake-store.ts'
+
+const seqnos = (batch: ChangeBatch | undefined): number[] =>
+  batch === undefined ? [] : batch.events.map(({ seqno }) => seqno)
+
+function tailOf(store: FakeStore, options: object = {}): ChangeTail {
+  return openTail(store, store.feed, { from: 1, heartbeatMs: 0, ...options })
+}
+
+/** Reads on in the background; what came so far, and how it ended. */
+function follow(tail: ChangeTail): {
+  batches: ChangeBatch[]
+  end: Promise<unknown>
+  done: () => boolean
+} {
+  const batches: ChangeBatch[] = []
+  let isDone = false
+  const end = (async () => {
+    try {
+      for await (const batch of tail) batches.push(batch)
+      return undefined
+    } catch (error) {
+      const { code, details } = error as { code: string; details: unknown }
+      return { code, details }
+    } finally {
+      isDone = true
+    }
+  })()
+  return { batches, end, done: () => isDone }
+}
+
+describe('a tail', () => {
+  test('delivers whole commits as they come', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    const tail = tailOf(store)
+    const first = await tail.next()
+    expect(seqnos(first.value)).toEqual([1])
+    expect(first.value).toMatchObject({ upTo: 1, next: 2 })
+    const waiting = tail.next()
+    store.commit([put('b', '2', 1), put('c', '3', 1)])
+    expect(seqnos((await waiting).value)).toEqual([2, 3])
+    await tail.close()
+  })
+
+  test('cuts batches between commits', async () => {
+    const store = new FakeStore()
+    for (const size of [2, 2, 5, 1]) {
+      store.commit(Array.from({ length: size }, (_, i) => put(`k${i}`, 'v', 1)))
+    }
+    const tail = tailOf(store, { maxBatchEvents: 3 })
+    const lengths = []
+    for (let i = 0; i < 4; i++) lengths.push(seqnos((await tail.next()).value).length)
+    expect(lengths).toEqual([2, 2, 5, 1])
+    await tail.close()
+  })
+
+  test('from now misses nothing committed after the call and delivers nothing from before', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    const tail = tailOf(store, { from: 'now' })
+    store.commit([put('b', '2', 1)])
+    expect(seqnos((await tail.next()).value)).toEqual([2])
+    await tail.close()
+  })
+
+  test('from oldest begins at the floor, from a token where it says', async () => {
+    const store = new FakeStore()
+    for (let i = 0; i < 5; i++) store.commit([put('a', '1', 1)])
+    store.floor = 3
+    const tail = tailOf(store, { from: 'oldest', maxBatchEvents: 1 })
+    const batch = (await tail.next()).value!
+    expect(seqnos(batch)).toEqual([3])
+    const resumed = tailOf(store, { from: batch.token })
+    expect(seqnos((await resumed.next()).value)).toEqual([4, 5])
+    await tail.close()
+    await resumed.close()
+  })
+
+  test('falls back to segments when it was slow, and catches up', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { maxBatchEvents: 10 })
+    for (let i = 0; i < 95; i++) {
+      store.commit([put(`k${i}`, 'v', 1)])
+      if (i % 20 === 0) store.flush()
+      if (i % 33 === 0) store.compact({ parts: 3 })
+    }
+    const seen = []
+    while (seen.length < 95) seen.push(...seqnos((await tail.next()).value))
+    expect(seen).toEqual(Array.from({ length: 95 }, (_, i) => i + 1))
+    expect(store.openViews).toBe(0)
+    await tail.close()
+  })
+
+  test('with visibility durable waits for the sync', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    store.commit([put('b', '1', 1)])
+    const { batches, end } = follow(tailOf(store, { visibility: 'durable' }))
+    await turns()
+    expect(batches).toEqual([])
+    store.durable = 1
+    store.feed.synced()
+    await turns()
+    expect(batches.map(seqnos)).toEqual([[1]])
+    store.durable = 2
+    store.feed.synced()
+    await turns()
+    expect(batches.map(seqnos)).toEqual([[1], [2]])
+    store.status = 'closing'
+    store.feed.end()
+    expect(await end).toBeUndefined()
+  })
+
+  test('tells a new next in heartbeats when nothing matched for so long', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { keyspaces: ['other'], heartbeatMs: 100 })
+    const { batches } = follow(tail)
+    store.commit([put('a', '1', 1)])
+    await turns()
+    expect(batches).toEqual([])
+    store.timers.advance(100)
+    await turns()
+    expect(batches).toMatchObject([{ events: [], upTo: 1, next: 2 }])
+    // Nothing new: nothing is told.
+    store.timers.advance(100)
+    await turns()
+    expect(batches.length).toBe(1)
+    store.commit([put('a', '1', 1), put('b', '1', 2)])
+    await turns()
+    expect(batches.length).toBe(2)
+    expect(seqnos(batches[1])).toEqual([3])
+    await tail.close()
+    expect(store.timers.pending).toBe(0)
+  })
+
+  test('wakes for what passes its filter only, at the beginning of that commit', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { range: { prefix: 'x' } })
+    const { batches } = follow(tail)
+    await turns()
+    const before = store.views
+    for (let i = 0; i < 10; i++) {
+      store.commit([put('a', '1', 1)])
+      await turns()
+    }
+    // One look for all who wait, none by the tail itself.
+    expect(store.views - before).toBe(10)
+    store.commit([put('a', '1', 1), put('x', '1', 1)])
+    await turns()
+    expect(batches.map(seqnos)).toEqual([[12]])
+    await tail.close()
+  })
+
+  test('also when what it waited for was flushed before it was told', async () => {
+    const store = new FakeStore()
+    const { batches } = follow(tailOf(store, { range: { prefix: 'x' } }))
+    await turns()
+    store.commit([put('x', '1', 1)])
+    store.flush()
+    await turns()
+    expect(batches.map(seqnos)).toEqual([[1]])
+  })
+
+  test('fails when the floor overtakes it', async () => {
+    const store = new FakeStore()
+    for (let i = 0; i < 5; i++) store.commit([put('a', '1', 1)])
+    const tail = tailOf(store, { maxBatchEvents: 1 })
+    await tail.next()
+    store.floor = 4
+    const { end } = follow(tail)
+    expect(await end).toEqual({
+      code: 'VARVE_HISTORY_TRUNCATED',
+      details: { requested: 2, floor: 4 },
+    })
+  })
+
+  test('holds nothing', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    const tail = tailOf(store)
+    await tail.next()
+    expect(store.holds).toEqual([])
+    await tail.close()
+  })
+
+  test('refuses a wrong start on the first read and a wrong argument at the call', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    expect(await follow(tailOf(store, { from: 9 })).end).toEqual({
+      code: 'VARVE_CURSOR_AHEAD',
+      details: { requested: 9, latest: 1 },
+    })
+    store.floor = 2
+    expect(await follow(tailOf(store, { from: 1 })).end).toMatchObject({
+      code: 'VARVE_HISTORY_TRUNCATED',
+    })
+    expect(() => tailOf(store, { from: 'later' })).toThrow(/malformed/)
+    expect(() => tailOf(store, { form: 1 })).toThrow(/unknown/)
+    expect(() => openTail(store, store.feed, {})).toThrow(TypeError)
+    expect(() => openTail(store, store.feed, undefined)).toThrow(TypeError)
+  })
+
+  test('ends on abort with ABORTED, also while it waits', async () => {
+    const store = new FakeStore()
+    const controller = new AbortController()
+    const { end } = follow(tailOf(store, { signal: controller.signal }))
+    await turns()
+    controller.abort()
+    expect(await end).toMatchObject({ code: 'VARVE_ABORTED' })
+  })
+
+  test('ends on close, also while it waits', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store)
+    const { end } = follow(tail)
+    await turns()
+    await tail.close()
+    expect(await end).toBeUndefined()
+    expect(await tail.next()).toEqual({ done: true, value: undefined })
+  })
+
+  test('calls that are not awaited take their turns', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { maxBatchEvents: 1 })
+    const all = Promise.all([tail.next(), tail.next(), tail.next()])
+    for (let i = 0; i < 3; i++) store.commit([put('a', '1', 1)])
+    expect((await all).map(({ value }) => seqnos(value))).toEqual([[1], [2], [3]])
+    await tail.close()
+  })
+})
+
+describe('the end of the store', () => {
+  test('comes after the tails that are read have got what is committed', async () => {
+    const store = new FakeStore()
+    const reading = follow(tailOf(store, { maxBatchEvents: 1 }))
+    const unread = tailOf(store)
+    for (let i = 0; i < 50; i++) store.commit([put('a', '1', 1)])
+    store.status = 'closing'
+    await store.feed.drain()
+    expect(reading.done()).toBe(true)
+    expect(reading.batches.length).toBe(50)
+    store.status = 'closed'
+    store.feed.end()
+    // Nobody read it: it says that there was more rather than end as if there was not.
+    expect(await follow(unread).end).toMatchObject({ code: 'VARVE_CLOSED' })
+  })
+
+  test('ends a tail that has everything without an error, also afterwards', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', '1', 1)])
+    const tail = tailOf(store)
+    await tail.next()
+    store.status = 'closed'
+    expect(await tail.next()).toEqual({ done: true, value: undefined })
+  })
+
+  test('waits for nobody where there are no tails', async () => {
+    const store = new FakeStore()
+    store.status = 'closing'
+    await store.feed.drain()
+  })
+})
+
+describe('many tails', () => {
+  test('are looked after once a turn, not once a commit', async () => {
+    const store = new FakeStore()
+    const tails = Array.from({ length: 100 }, () => tailOf(store, { keyspaces: ['other'] }))
+    const readers = tails.map(follow)
+    await turns()
+    const before = store.views
+    for (let i = 0; i < 500; i++) store.commit([put('a', '1', 1)])
+    await turns()
+    expect(store.views - before).toBe(1)
+    store.commit([put('b', '1', 2)])
+    await turns()
+    expect(readers.every(({ batches }) => batches.length === 1)).toBe(true)
+    await Promise.all(tails.map((tail) => tail.close()))
+  })
+})
