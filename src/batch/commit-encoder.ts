@@ -1,0 +1,142 @@
+/**
+ * Builds one commit record (commit-record.ts) in a buffer of its own: operations first, while they are added; header and
+ * fields when it is complete. Seqno, time, frame and checksum are patched later, in the memtable's arena.
+ *
+ * Room for the header is left at the front, so a commit without fields is never moved.
+ */
+import { copyBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { COMMIT_BYTES_MAX } from '../base/entry-kind.ts'
+import { invalidArgument } from '../base/errors.ts'
+import { varintBytes, writeVarint } from '../base/varint.ts'
+import { RECORD_COMMIT } from '../record/record-header.ts'
+import {
+  COMMIT_BODY_AT,
+  COMMIT_FIELD_BYTES_AT,
+  COMMIT_OPERATIONS_AT,
+  FIELD_ACK,
+  FIELD_META,
+} from './commit-record.ts'
+
+const FIRST_CAPACITY = 256
+
+/** Bytes that one operation takes in a record. */
+export function operationBytes(keyspaceId: number, keyBytes: number, valueBytes: number): number {
+  return (
+    1 +
+    varintBytes(keyspaceId) +
+    varintBytes(keyBytes) +
+    varintBytes(valueBytes) +
+    keyBytes +
+    valueBytes
+  )
+}
+
+/** Writes one operation at `at`; there must be room. Returns the position after it. */
+export function writeOperation(
+  target: Uint8Array,
+  at: number,
+  kind: number,
+  keyspaceId: number,
+  key: Uint8Array,
+  value: Uint8Array,
+): number {
+  target[at] = kind
+  let p = writeVarint(target, at + 1, keyspaceId)
+  p = writeVarint(target, p, key.length)
+  p = writeVarint(target, p, value.length)
+  p = copyBytes(target, p, key, 0, key.length)
+  return copyBytes(target, p, value, 0, value.length)
+}
+
+/** Writes the header of a commit that ends at `end`: everything but seqno, time and the frame's patched parts. */
+export function writeCommitHeader(
+  target: Buffer,
+  at: number,
+  end: number,
+  counts: { operations: number; fieldBytes: number },
+): void {
+  target.fill(0, at, at + COMMIT_BODY_AT)
+  target.writeUInt32LE(end - at, at + 4)
+  target.writeUInt16LE(RECORD_COMMIT, at + 22)
+  target.writeUInt32LE(counts.operations, at + COMMIT_OPERATIONS_AT)
+  target.writeUInt32LE(counts.fieldBytes, at + COMMIT_FIELD_BYTES_AT)
+}
+
+/** The fields of a commit, each as tag, length, bytes. */
+export interface CommitFields {
+  readonly meta?: Uint8Array | undefined
+  readonly acks?: readonly { readonly consumer: string; readonly next: number }[] | undefined
+  /** Further fields, as tag and bytes. */
+  readonly more?: readonly { readonly tag: number; readonly bytes: Uint8Array }[] | undefined
+}
+
+export function encodeFields(fields: CommitFields): Buffer {
+  const parts: Buffer[] = []
+  const add = (tag: number, bytes: Uint8Array): void => {
+    const head = Buffer.alloc(varintBytes(tag) + varintBytes(bytes.length))
+    writeVarint(head, writeVarint(head, 0, tag), bytes.length)
+    parts.push(head, Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+  }
+  if (fields.meta !== undefined) add(FIELD_META, fields.meta)
+  for (const ack of fields.acks ?? []) {
+    const name = Buffer.from(ack.consumer, 'utf8')
+    const bytes = Buffer.alloc(varintBytes(ack.next) + name.length)
+    name.copy(bytes, writeVarint(bytes, 0, ack.next))
+    add(FIELD_ACK, bytes)
+  }
+  for (const field of fields.more ?? []) add(field.tag, field.bytes)
+  return parts.length === 0 ? EMPTY_BYTES : Buffer.concat(parts)
+}
+
+export class CommitEncoder {
+  operations = 0
+  #bytes: Buffer
+  #end = COMMIT_BODY_AT
+
+  constructor(capacity: number = FIRST_CAPACITY) {
+    this.#bytes = Buffer.allocUnsafeSlow(Math.max(capacity, COMMIT_BODY_AT))
+  }
+
+  /** Bytes of the operations so far. */
+  get operationBytes(): number {
+    return this.#end - COMMIT_BODY_AT
+  }
+
+  add(kind: number, keyspaceId: number, key: Uint8Array, value: Uint8Array): void {
+    const bytes = operationBytes(keyspaceId, key.length, value.length)
+    this.#reserve(bytes)
+    this.#end = writeOperation(this.#bytes, this.#end, kind, keyspaceId, key, value)
+    this.operations++
+  }
+
+  /** Completes the record. The encoder must not be used afterwards; the bytes belong to the caller. */
+  finish(fields: Buffer): Buffer {
+    if (fields.length > 0) {
+      this.#reserve(fields.length)
+      this.#bytes.copyWithin(COMMIT_BODY_AT + fields.length, COMMIT_BODY_AT, this.#end)
+      fields.copy(this.#bytes, COMMIT_BODY_AT)
+      this.#end += fields.length
+    }
+    writeCommitHeader(this.#bytes, 0, this.#end, {
+      operations: this.operations,
+      fieldBytes: fields.length,
+    })
+    return this.#bytes.subarray(0, this.#end)
+  }
+
+  #reserve(bytes: number): void {
+    const needed = this.#end + bytes
+    if (needed <= this.#bytes.length) return
+    if (needed > COMMIT_BYTES_MAX) {
+      throw invalidArgument(`a commit holds at most ${COMMIT_BYTES_MAX} bytes`, {
+        bytes: needed,
+        max: COMMIT_BYTES_MAX,
+      })
+    }
+    const grown = Buffer.allocUnsafeSlow(
+      Math.min(COMMIT_BYTES_MAX, Math.max(this.#bytes.length * 2, needed)),
+    )
+    this.#bytes.copy(grown, 0, 0, this.#end)
+    this.#bytes = grown
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * The public batch: operations encoded as they are added, so that writing it is one copy.
+ */
+import { EMPTY_BYTES, compare } from '../base/bytes.ts'
+import {
+  FLAG_OPEN_END,
+  KIND_DELETE,
+  KIND_INSERT,
+  KIND_MERGE,
+  KIND_RANGE_DELETE,
+} from '../base/entry-kind.ts'
+import { invalidArgument, VarveError } from '../base/errors.ts'
+import { CommitEncoder } from '../batch/commit-encoder.ts'
+import { type BytesLike, checkName, checkSeqno, toBound, toKey, toValue } from './arguments.ts'
+import type { Keyspace } from './keyspace.ts'
+import type { KeyspaceState } from './keyspace-directory.ts'
+import { checkOperand } from './operands.ts'
+
+/** Finds the keyspace of a handle of the batch's own store; throws for anything else. */
+export type ResolveKeyspace = (keyspace: Keyspace | undefined) => KeyspaceState
+
+export interface BatchAck {
+  readonly consumer: string
+  readonly next: number
+}
+
+/** Bounds of a range delete, checked: start below end. */
+export function toDeleteRange(
+  start: BytesLike,
+  end: BytesLike | undefined,
+): { start: Uint8Array; end: Uint8Array | undefined } {
+  const lower = toBound(start, 'start')
+  const upper = end === undefined ? undefined : toBound(end, 'end')
+  if (upper !== undefined && compare(lower, upper) >= 0) {
+    throw invalidArgument('a range delete needs start < end')
+  }
+  return { start: lower, end: upper }
+}
+
+/** Operations that become visible together, with consecutive seqnos in the order they were added. */
+export class Batch {
+  #encoder = new CommitEncoder()
+  #acks: BatchAck[] = []
+  #keyspaces = new Set<KeyspaceState>()
+  #isUsed = false
+  readonly #resolve: ResolveKeyspace
+
+  constructor(resolve: ResolveKeyspace) {
+    this.#resolve = resolve
+  }
+
+  /** Number of operations. */
+  get length(): number {
+    return this.#encoder.operations
+  }
+
+  /** Bytes that the operations take in the log. */
+  get byteLength(): number {
+    return this.#encoder.operationBytes
+  }
+
+  put(key: BytesLike, value: BytesLike, keyspace?: Keyspace): this {
+    return this.#add(KIND_INSERT, toKey(key), toValue(value), this.#target(keyspace))
+  }
+
+  merge(key: BytesLike, operand: BytesLike, keyspace?: Keyspace): this {
+    const target = this.#target(keyspace)
+    const bytes = toValue(operand, 'operand')
+    checkOperand(target, bytes)
+    return this.#add(KIND_MERGE, toKey(key), bytes, target)
+  }
+
+  delete(key: BytesLike, keyspace?: Keyspace): this {
+    return this.#add(KIND_DELETE, toKey(key), EMPTY_BYTES, this.#target(keyspace))
+  }
+
+  deleteRange(start: BytesLike, end?: BytesLike, keyspace?: Keyspace): this {
+    const target = this.#target(keyspace)
+    const range = toDeleteRange(start, end)
+    return range.end === undefined
+      ? this.#add(KIND_RANGE_DELETE | FLAG_OPEN_END, range.start, EMPTY_BYTES, target)
+      : this.#add(KIND_RANGE_DELETE, range.start, range.end, target)
+  }
+
+  /** Moves a consumer's position in the same atomic commit. Takes no seqno. */
+  ack(consumer: string, next: number): this {
+    this.#ensureUnused()
+    checkName(consumer, 'consumer')
+    checkSeqno(next, 'next', 1)
+    this.#acks.push({ consumer, next })
+    return this
+  }
+
+  /** Empties it; a written batch can be used again. */
+  clear(): this {
+    this.#encoder = new CommitEncoder()
+    this.#acks = []
+    this.#keyspaces = new Set()
+    this.#isUsed = false
+    return this
+  }
+
+  /** For the store: hands over what was added. The batch is used from here on. */
+  take(resolve: ResolveKeyspace): {
+    encoder: CommitEncoder
+    acks: readonly BatchAck[]
+    keyspaces: ReadonlySet<KeyspaceState>
+  } {
+    if (resolve !== this.#resolve) throw invalidArgument('the batch belongs to another store')
+    this.#ensureUnused()
+    if (this.length === 0) throw invalidArgument('a batch needs at least one operation')
+    this.#isUsed = true
+    return { encoder: this.#encoder, acks: this.#acks, keyspaces: this.#keyspaces }
+  }
+
+  #add(kind: number, key: Uint8Array, value: Uint8Array, keyspace: KeyspaceState): this {
+    this.#ensureUnused()
+    this.#encoder.add(kind, keyspace.id, key, value)
+    return this
+  }
+
+  #target(keyspace: Keyspace | undefined): KeyspaceState {
+    const state = this.#resolve(keyspace)
+    this.#keyspaces.add(state)
+    return state
+  }
+
+  #ensureUnused(): void {
+    if (this.#isUsed) {
+      throw new VarveError('VARVE_BATCH_USED', 'the batch was written; clear() it to use it again')
+    }
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Change capture of one store: what cdc/ needs of it, and the public calls that lead there.
+ */
+import { ChangeFeed } from '../cdc/change-feed.ts'
+import type { ConsumerOptions, ScanOptions, TailOptions } from '../cdc/change-options.ts'
+import type {
+  ChangeSource,
+  ChangeView,
+  ConsumerStore,
+  ScanHold,
+  SeriesPoint,
+} from '../cdc/change-source.ts'
+import { type Consumer, type ConsumerInfo, Consumers } from '../cdc/consumers.ts'
+import { ConsumerLedger } from '../cdc/consumer-ledger.ts'
+import { type ChangeScan, scanSinceSeqno } from '../cdc/scan.ts'
+import { seqnoAt } from '../cdc/seqno-at.ts'
+import { type ChangeTail, openTail } from '../cdc/tail.ts'
+import type { VarveError } from '../base/errors.ts'
+import type { Timers } from '../env/timers.ts'
+import type { ResultPool } from '../read/result-pool.ts'
+import type { ConsumerRecord, Epoch } from '../version/store-state.ts'
+import type { FloorKeeper } from './floor-keeper.ts'
+import { closedError } from './health.ts'
+import type { ScanHolds } from './scan-holds.ts'
+
+/** What the store gives to its change capture. */
+export interface ChangePorts {
+  storeId(): string
+  epochs(): readonly Epoch[]
+  isWriter(): boolean
+  latest(): number
+  durable(): number
+  status(): 'open' | 'closing' | 'closed'
+  view(): ChangeView
+  keyspaceName(id: number): string
+  readonly pool: ResultPool
+  readonly holds: ScanHolds
+  readonly floors: Pick<FloorKeeper, 'floor' | 'scale'>
+  readonly timers: Timers
+  readonly consumers: ConsumerStore
+}
+
+export class Changes implements ChangeSource {
+  readonly feed: ChangeFeed
+  readonly consumerSet: Consumers
+  readonly ledger: ConsumerLedger
+  /** On a replica: where to resume at its source. */
+  sourceToken: string | undefined
+  readonly #ports: ChangePorts
+
+  constructor(ports: ChangePorts, records: readonly ConsumerRecord[]) {
+    this.#ports = ports
+    this.feed = new ChangeFeed(this, ports.timers)
+    this.ledger = new ConsumerLedger(records)
+    this.consumerSet = new Consumers({
+      source: this,
+      feed: this.feed,
+      store: ports.consumers,
+      ledger: this.ledger,
+    })
+  }
+
+  // ------------------------------------------------------------------------------------------ public calls
+
+  scan(from: number | string, options?: ScanOptions): ChangeScan {
+    return scanSinceSeqno(this, from, options)
+  }
+
+  tail(options: TailOptions): ChangeTail {
+    return openTail(this, this.feed, options)
+  }
+
+  seqnoAt(timestampMs: number): Promise<number> {
+    return seqnoAt(this, timestampMs)
+  }
+
+  consumer(name: string, options?: ConsumerOptions): Promise<Consumer> {
+    return this.consumerSet.open(name, options)
+  }
+
+  consumers(): ConsumerInfo[] {
+    return this.consumerSet.list(this.#ports.floors.scale, this.floor)
+  }
+
+  dropConsumer(name: string): Promise<void> {
+    return this.consumerSet.drop(name)
+  }
+
+  /** When the oldest event that is kept was committed: exact in memtables, else as the series knows it. */
+  oldestTimestamp(): number | undefined {
+    const { floor, latest } = this
+    if (floor > latest) return undefined
+    const view = this.view()
+    try {
+      for (const memtable of view.memtables) {
+        if (floor < memtable.firstSeqno || floor > memtable.lastSeqno) continue
+        return memtable.commits.timeMs[memtable.commitOf(floor - memtable.firstSeqno)]
+      }
+    } finally {
+      view.release()
+    }
+    const { series } = this
+    return (series.findLast(({ seqno }) => seqno < floor) ?? series[0])?.timeMs
+  }
+
+  // ------------------------------------------------------------------------------------------ ChangeSource
+
+  get storeId(): string {
+    return this.#ports.storeId()
+  }
+
+  get epochs(): readonly Epoch[] {
+    return this.#ports.epochs()
+  }
+
+  get isWriter(): boolean {
+    return this.#ports.isWriter()
+  }
+
+  get latest(): number {
+    return this.#ports.latest()
+  }
+
+  get durable(): number {
+    return this.#ports.durable()
+  }
+
+  get floor(): number {
+    return this.#ports.floors.floor
+  }
+
+  get status(): 'open' | 'closing' | 'closed' {
+    return this.#ports.status()
+  }
+
+  get pool(): ResultPool {
+    return this.#ports.pool
+  }
+
+  get series(): readonly SeriesPoint[] {
+    return this.#ports.floors.scale.series
+  }
+
+  closedError(): VarveError {
+    return closedError()
+  }
+
+  view(): ChangeView {
+    return this.#ports.view()
+  }
+
+  keyspaceName(id: number): string {
+    return this.#ports.keyspaceName(id)
+  }
+
+  hold(position: number): ScanHold {
+    return this.#ports.holds.add(position)
+  }
+
+  releaseWhenAbandoned(owner: object, hold: ScanHold): void {
+    this.#ports.holds.releaseWhenAbandoned(owner, hold)
+  }
+}

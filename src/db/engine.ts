@@ -1,0 +1,330 @@
+/**
+ * The writing half of a store: commit pipeline, memtables, logs, flushes, compactions and the floor, put together.
+ *
+ * ```
+ * Writer ──> CommitPipeline ──> MemtableSet + WAL ──seal──> Flusher ──> VersionSet <── Compactor
+ *                  ▲                    │                      └────── FloorKeeper ──────┘
+ *             Backpressure          Durability
+ * ```
+ */
+import type { JobRunner } from '../background/job-runner.ts'
+import type { VarveError } from '../base/errors.ts'
+import type { MergeOperator } from '../base/merge-operators.ts'
+import type { SeriesRecorder } from '../cdc/history-series.ts'
+import { extendSeries } from '../cdc/history-series.ts'
+import type { CompactionOptions } from '../compaction/compaction-options.ts'
+import { translateDiskError } from '../env/disk-errors.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import type { Timers } from '../env/timers.ts'
+import { Memtable } from '../memtable/memtable.ts'
+import type { SnapshotRegistry } from '../version/pins.ts'
+import type { VersionSet } from '../version/version-set.ts'
+import { WalWriter } from '../wal/wal-writer.ts'
+import { CommitPipeline } from '../write/commit-pipeline.ts'
+import { Durability } from '../write/durability.ts'
+import { type LoggedMemtable, MemtableSet } from '../write/memtable-set.ts'
+import { Backpressure } from './backpressure.ts'
+import type { DecodedCompactRange } from './compact-range.ts'
+import { Compactor } from './compactor.ts'
+import type { FloorKeeper } from './floor-keeper.ts'
+import { Flusher } from './flusher.ts'
+import { closedError, type Health } from './health.ts'
+import { JobPlanner } from './job-planner.ts'
+import type { KeyspaceDirectory } from './keyspace-directory.ts'
+import { isFailedSync, Maintenance } from './maintenance.ts'
+import { MemtableMarks, type SealMarks } from './memtable-marks.ts'
+import type { StoreCounters } from './stats.ts'
+import type { StoreEmitter } from './store-events.ts'
+
+export interface EngineOptions {
+  readonly directory: string
+  readonly fs: FileSystem
+  readonly timers: Timers
+  readonly versions: VersionSet
+  /** Oldest first; the last one is active. Their logs are durable. */
+  readonly logged: readonly LoggedMemtable[]
+  readonly lastTimeMs: number
+  readonly memtableBytes: number
+  readonly segmentBytes: number
+  readonly syncIntervalMs: number
+  readonly tuning: CompactionOptions
+  readonly keyspaces: KeyspaceDirectory
+  readonly operators: ReadonlyMap<string, MergeOperator>
+  readonly snapshots: SnapshotRegistry
+  readonly series: SeriesRecorder
+  readonly health: Health
+  readonly events: StoreEmitter
+  readonly counters: StoreCounters
+  readonly runner: JobRunner
+  readonly callingThread: JobRunner
+  now(): number
+  /** Positions at this moment, for a memtable that is being sealed. */
+  sealMarks(): SealMarks
+  /** Makes the floor keeper, which needs what is durable. */
+  makeFloors(engine: Engine): FloorKeeper
+  consumerRecords(
+    marks: SealMarks | undefined,
+  ): ReturnType<import('../cdc/consumer-ledger.ts').ConsumerLedger['records']>
+  onPublished(latest: number): void
+  onDurable(durable: number): void
+  onKeyspaceForgotten(id: number): void
+}
+
+export class Engine {
+  readonly memtables: MemtableSet
+  readonly durability: Durability
+  readonly pipeline: CommitPipeline
+  readonly floors: FloorKeeper
+  readonly compactor: Compactor
+  readonly #maintenance: Maintenance
+  readonly #backpressure: Backpressure
+  readonly #marks = new MemtableMarks()
+  readonly #options: EngineOptions
+  readonly #stopping = new AbortController()
+  #cancelSyncInterval: (() => void) | undefined
+  #isStopped = false
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+    const { versions, logged, health, timers, tuning } = options
+    this.memtables = new MemtableSet(logged, (previous) => this.#nextMemtable(previous))
+    for (const { memtable } of this.memtables.sealed)
+      this.#marks.sealed(memtable, options.sealMarks())
+    this.durability = new Durability(this.memtables, {
+      durable: this.memtables.latestSeqno,
+      onFailure: (error) => health.poison(error),
+      onAdvance: (durable) => options.onDurable(durable),
+    })
+    this.floors = options.makeFloors(this)
+    const planner = this.#makePlanner()
+    this.compactor = this.#makeCompactor(planner)
+    const flusher = this.#makeFlusher(planner)
+    this.#maintenance = new Maintenance({
+      timers,
+      oldestSealed: () => this.memtables.sealed[0],
+      flushMemtable: (oldest) => flusher.flush(oldest),
+      compactOnce: () => this.compactor.runOnce(),
+      onProgress: () => this.#progressed(),
+      onFailure: (error, _work, isFinal) => this.#backgroundFailed(error, isFinal),
+      onRecovered: () => health.backgroundRecovered(),
+      isStopped: () => this.#isStopped || health.poisonError !== undefined,
+    })
+    this.#backpressure = new Backpressure({
+      tuning,
+      sealedMemtables: () => this.memtables.sealed.length,
+      flushFailure: () => this.#maintenance.flushFailure,
+      compactionFailure: () => this.#maintenance.compactionFailure,
+      monotonicMs: () => timers.monotonicMs(),
+      onStall: (stall) => options.events.emit('stall', stall),
+    })
+    this.#backpressure.update(this.compactor.pressure())
+    this.pipeline = this.#makePipeline()
+    if (options.syncIntervalMs > 0) {
+      this.#cancelSyncInterval = timers.every(options.syncIntervalMs, () =>
+        this.#syncInBackground(),
+      )
+    }
+    if (versions.failure !== undefined) this.poison(versions.failure, 'open')
+  }
+
+  /** Starts what was left to do when the store was opened. */
+  start(): void {
+    this.#maintenance.wakeFlush()
+    this.#maintenance.wakeCompaction()
+  }
+
+  get flushFailure(): VarveError | undefined {
+    return this.#maintenance.flushFailure
+  }
+
+  /** A failed sync or an unreadable state of log or manifest: nothing is written from here on. */
+  poison(cause: unknown, operation: string): void {
+    this.#options.health.poison(translateDiskError(cause, { operation }))
+  }
+
+  /** From `Health`: whoever waits is told. */
+  poisoned(error: VarveError): void {
+    this.pipeline.fail(error)
+    this.durability.fail(error)
+    this.#cancelSyncInterval?.()
+    this.#stopping.abort()
+  }
+
+  /** Everything that was written before the call stands in segments when it resolves. */
+  async flush(): Promise<void> {
+    await this.pipeline.drained()
+    const target = this.memtables.latestSeqno
+    await this.#maintenance.flushSealed()
+    const { memtable } = this.memtables.active
+    if (memtable.isEmpty || memtable.firstSeqno > target) return
+    this.#seal()
+    await this.#maintenance.flushSealed()
+  }
+
+  async compact(range: DecodedCompactRange): Promise<void> {
+    await this.flush()
+    await this.#maintenance.withoutCompaction(async () => {
+      await this.compactor.compactRange(range)
+    })
+    this.#progressed()
+  }
+
+  /** Applies the history policy soon: a consumer has moved. */
+  consumersMoved(): void {
+    this.#maintenance.wakeCompaction()
+  }
+
+  /** For a close: no more commits; those that wait are written, and flushed when they are `flushBytes` or more. */
+  async finishWrites(flushBytes: number): Promise<void> {
+    this.#cancelSyncInterval?.()
+    this.pipeline.close()
+    await this.pipeline.drained()
+    if (this.#options.health.poisonError !== undefined) return
+    if (this.memtables.bytes >= flushBytes) await this.flush()
+  }
+
+  /** Ends background work. */
+  async stop(): Promise<void> {
+    this.#isStopped = true
+    this.#stopping.abort()
+    await this.#maintenance.stop()
+    await this.durability.settled()
+  }
+
+  async closeLogs(): Promise<void> {
+    for (const { wal } of [...this.memtables.sealed, this.memtables.active]) await wal.close()
+  }
+
+  #seal(): void {
+    this.memtables.rotate()
+    this.#maintenance.wakeFlush()
+  }
+
+  #nextMemtable(previous: LoggedMemtable): LoggedMemtable {
+    const { fs, directory, versions, snapshots, memtableBytes, series } = this.#options
+    const wal = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
+      logId: versions.current.state.logId,
+      previous: previous.wal,
+    })
+    this.#marks.sealed(previous.memtable, this.#options.sealMarks())
+    series.seal()
+    const memtable = new Memtable({
+      firstSeqno: previous.memtable.lastSeqno + 1,
+      capacityBytes: memtableBytes,
+      shared: true,
+      openSnapshots: () => snapshots.seqnos,
+    })
+    return { memtable, wal }
+  }
+
+  #makePipeline(): CommitPipeline {
+    const { counters, series, timers, now, health } = this.#options
+    return new CommitPipeline(
+      this.memtables,
+      this.durability,
+      {
+        now,
+        admit: (needsRoom) => this.#backpressure.admit(needsRoom),
+        onSealed: () => this.#maintenance.wakeFlush(),
+        onPublished: (latest, bytes) => {
+          counters.userBytesWritten += bytes
+          counters.walBytesWritten += bytes
+          series.note(latest, this.pipeline.lastTimeMs, bytes)
+          this.#options.onPublished(latest)
+        },
+        onPoisoned: (error) => health.poison(error),
+        translate: (cause, operation) => translateDiskError(cause, { operation }),
+        after: (ms, fn) => void timers.wait(ms).then(fn),
+      },
+      this.#options.lastTimeMs,
+    )
+  }
+
+  #makePlanner(): JobPlanner {
+    const { directory, segmentBytes, keyspaces, operators, snapshots, versions } = this.#options
+    return new JobPlanner({
+      directory,
+      segmentBytes,
+      keyspaces,
+      operators,
+      dropFloor: () => this.floors.dropFloor,
+      snapshots: () => snapshots.seqnos,
+      bands: () => this.floors.bands(),
+      reserveFileNumbers: (count) => versions.reserveFileNumbers(count),
+      runner: this.#options.runner,
+      callingThread: this.#options.callingThread,
+      signal: this.#stopping.signal,
+    })
+  }
+
+  #makeFlusher(planner: JobPlanner): Flusher {
+    const { directory, fs, versions, keyspaces, events, timers, series, counters } = this.#options
+    return new Flusher({
+      directory,
+      fs,
+      versions,
+      memtables: this.memtables,
+      durability: this.durability,
+      floors: this.floors,
+      planner,
+      keyspaces,
+      events,
+      monotonicMs: () => timers.monotonicMs(),
+      consumerRecords: ({ memtable }) => this.#options.consumerRecords(this.#marks.of(memtable)),
+      sourceToken: ({ memtable }) => this.#marks.of(memtable)?.sourceToken,
+      seriesUpTo: (flushed) => {
+        const { state } = versions.current
+        return extendSeries(state.series, series.pending, { floor: state.floor, flushed })
+      },
+      seriesSaved: (flushed) => series.settle(flushed),
+      compactionEnded: (keyspaceId) => this.compactor.ended(keyspaceId),
+      onFlushed: (bytes) => {
+        counters.flushBytesWritten += bytes
+      },
+    })
+  }
+
+  #makeCompactor(planner: JobPlanner): Compactor {
+    const { directory, fs, versions, keyspaces, events, timers, counters } = this.#options
+    return new Compactor({
+      directory,
+      fs,
+      versions,
+      floors: this.floors,
+      planner,
+      keyspaces,
+      events,
+      tuning: this.#options.tuning,
+      monotonicMs: () => timers.monotonicMs(),
+      snapshots: () => this.#options.snapshots.seqnos,
+      nextFileNumber: () => versions.allocateFileNumber(),
+      onForgotten: (id) => this.#options.onKeyspaceForgotten(id),
+      onCompacted: ({ read, written }) => {
+        counters.compactionBytesRead += read
+        counters.compactionBytesWritten += written
+      },
+      ensureOpen: () => {
+        const { health } = this.#options
+        if (health.poisonError !== undefined) throw health.poisonError
+        if (health.isClosing) throw closedError()
+      },
+    })
+  }
+
+  #progressed(): void {
+    this.#backpressure.update(this.compactor.pressure())
+    this.pipeline.resume()
+  }
+
+  #backgroundFailed(error: VarveError, isFinal: boolean): void {
+    const { health, versions } = this.#options
+    if (isFinal || versions.failure !== undefined || isFailedSync(error)) health.poison(error)
+    else health.backgroundFailed(error)
+  }
+
+  #syncInBackground(): void {
+    if (!this.durability.isBehind) return
+    // A failure has poisoned the store already; there is nobody else to tell.
+    this.durability.sync().catch(() => undefined)
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Whether the store may be written to, and why not.
+ *
+ * ```
+ * open ──close()──> closing ──> closed
+ *   └─a sync failed, or the log or manifest could not be written (EIO)──> poisoned ──close()──> closing ──> closed
+ * ```
+ *
+ * Poisoned: what is on the disk is no longer known, so nothing more is written; reads go on; reopening recovers (design rule
+ * I8). A full disk is no reason to poison. Other errors of background work are kept until the work succeeds again.
+ */
+import { VarveError } from '../base/errors.ts'
+
+export type StoreStatus = 'open' | 'closing' | 'closed' | 'poisoned'
+
+export class Health {
+  #status: StoreStatus = 'open'
+  #poison: VarveError | undefined
+  #background: VarveError | undefined
+  readonly #onPoisoned: (error: VarveError) => void
+  readonly #onBackgroundError: (error: VarveError) => void
+
+  constructor(hooks: {
+    /** Once, with the error that later writes get. */
+    onPoisoned: (error: VarveError) => void
+    onBackgroundError: (error: VarveError) => void
+  }) {
+    this.#onPoisoned = hooks.onPoisoned
+    this.#onBackgroundError = hooks.onBackgroundError
+  }
+
+  get status(): StoreStatus {
+    return this.#status
+  }
+
+  get isClosing(): boolean {
+    return this.#status === 'closing' || this.#status === 'closed'
+  }
+
+  /** What writes are refused with after poisoning. */
+  get poisonError(): VarveError | undefined {
+    return this.#poison
+  }
+
+  /** What background work last failed with and has not got over yet. */
+  get backgroundFailure(): VarveError | undefined {
+    return this.#background
+  }
+
+  poison(cause: VarveError): void {
+    if (this.#poison !== undefined) return
+    this.#poison = new VarveError(
+      'VARVE_POISONED',
+      `the store accepts no more writes until it is reopened: ${cause.message}`,
+      { reason: cause.code, ...cause.details },
+      { cause },
+    )
+    if (this.#status === 'open') this.#status = 'poisoned'
+    this.#onPoisoned(this.#poison)
+    this.#onBackgroundError(cause)
+  }
+
+  backgroundFailed(error: VarveError): void {
+    this.#background = error
+    this.#onBackgroundError(error)
+  }
+
+  backgroundRecovered(): void {
+    this.#background = undefined
+  }
+
+  startClosing(): void {
+    this.#status = 'closing'
+  }
+
+  finishClosing(): void {
+    this.#status = 'closed'
+  }
+}
+
+export function closedError(): VarveError {
+  return new VarveError('VARVE_CLOSED', 'the store is closed')
+}

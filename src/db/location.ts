@@ -1,0 +1,20 @@
+/**
+ * Where a store is.
+ */
+import { invalidArgument, wrongType } from '../base/errors.ts'
+import type { FileSystem } from '../env/file-system.ts'
+
+export function checkLocation(location: unknown): asserts location is string {
+  if (typeof location !== 'string') throw wrongType('location', 'a string', location)
+  if (location === '' || location.includes('\0')) {
+    throw invalidArgument('location must be a path of a directory')
+  }
+}
+
+/** Throws INVALID_ARGUMENT when a file stands where the directory should be. */
+export function checkIsDirectory(fs: FileSystem, directory: string): void {
+  const stat = fs.stat(directory)
+  if (stat !== undefined && !stat.isDirectory) {
+    throw invalidArgument('location is a file, not a directory', { file: directory })
+  }
+}

@@ -1,0 +1,381 @@
+/**
+ * Opens a store for writing: recovery, then the parts, then what was left to do.
+ */
+import { SeriesRecorder } from '../cdc/history-series.ts'
+import { VarveError, invalidArgument } from '../base/errors.ts'
+import { translateDiskError } from '../env/disk-errors.ts'
+import { ReadScratch } from '../read/read-scratch.ts'
+import { SnapshotRegistry } from '../version/pins.ts'
+import type { StateChange } from '../version/version-edit.ts'
+import { VersionSet } from '../version/version-set.ts'
+import type { LoggedMemtable } from '../write/memtable-set.ts'
+import { Changes } from './changes.ts'
+import { Engine } from './engine.ts'
+import { FloorKeeper } from './floor-keeper.ts'
+import { Health } from './health.ts'
+import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
+import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
+import type { OpenContext } from './open.ts'
+import { mergeKeyspaceOptions } from './options.ts'
+import {
+  checkFiles,
+  createStore,
+  type RecoveryOptions,
+  type ReplayedAck,
+  replayLogs,
+  takeOver,
+} from './recovery.ts'
+import { ScanHolds } from './scan-holds.ts'
+import { StoreCounters } from './stats.ts'
+import { Store } from './store.ts'
+import { StoreEmitter } from './store-events.ts'
+import { ViewCache } from './view-cache.ts'
+
+interface Opened {
+  readonly versions: VersionSet
+  readonly logged: readonly LoggedMemtable[]
+  readonly acks: readonly ReplayedAck[]
+  readonly sourceToken: string | undefined
+  readonly lastTimeMs: number
+  readonly series: SeriesRecorder
+  readonly keyspaces: KeyspaceDirectory
+}
+
+export async function openWriter(context: OpenContext): Promise<Store> {
+  const snapshots = new SnapshotRegistry()
+  const opened = context.exists
+    ? await recover(context, snapshots)
+    : await create(context, snapshots)
+  return assemble(context, opened, snapshots)
+}
+
+async function create(context: OpenContext, snapshots: SnapshotRegistry): Promise<Opened> {
+  const { options } = context
+  const stored = mergeKeyspaceOptions(options.keyspace, undefined)
+  operatorOf('default', stored, options.operators)
+  const recovery = recoveryOptions(context, snapshots, () => undefined)
+  const { versions, logged } = await createStore(recovery, options.role ?? 'primary', stored)
+  return {
+    versions,
+    logged,
+    acks: [],
+    sourceToken: undefined,
+    lastTimeMs: 0,
+    series: new SeriesRecorder(options.history, undefined),
+    keyspaces: directoryOf(context, versions, new Map()),
+  }
+}
+
+async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promise<Opened> {
+  const { options, fs, directory } = context
+  let series: SeriesRecorder | undefined
+  const recovery = recoveryOptions(context, snapshots, (seqno, timeMs, bytes) =>
+    series!.note(seqno, timeMs, bytes),
+  )
+  const recovered = await VersionSet.recover(recovery)
+  if (recovered === undefined) throw new VarveError('VARVE_IO', 'CURRENT vanished while opening')
+  const { versions, isClean } = recovered
+  const { state } = versions.current
+  series = new SeriesRecorder(options.history, state.series.at(-1))
+  checkRole(options.role, state.role)
+  checkFiles(fs, directory, versions.current)
+  const replayed = await replayLogs(recovery, versions.current, isClean)
+  // Before anything is written: what does not fit is refused with the store as it was.
+  const keyspaces = directoryOf(context, versions, replayed.drops)
+  const change: StateChange = {
+    ...(options.role === undefined ? {} : { role: options.role }),
+    ...defaultKeyspaceChange(context, versions),
+  }
+  const logged = await takeOver(recovery, recovered, replayed, change)
+  const { acks, sourceToken, lastTimeMs } = replayed
+  return { versions, logged, acks, sourceToken, lastTimeMs, series, keyspaces }
+}
+
+function recoveryOptions(
+  context: OpenContext,
+  snapshots: SnapshotRegistry,
+  noteCommit: RecoveryOptions['noteCommit'],
+): RecoveryOptions {
+  const { fs, directory, options, deleter } = context
+  return {
+    fs,
+    directory,
+    onUnreachable: (files) => deleter.delete(files),
+    memtableBytes: options.memtableBytes,
+    openSnapshots: () => snapshots.seqnos,
+    noteCommit,
+  }
+}
+
+function checkRole(given: 'primary' | 'replica' | undefined, stored: 'primary' | 'replica'): void {
+  if (given === 'primary' && stored === 'replica') {
+    throw invalidArgument('the store is a replica: open it as one and promote() it', {
+      role: given,
+      stored,
+    })
+  }
+}
+
+/** Keyspaces of the manifest, with what the log says was dropped since. */
+function directoryOf(
+  context: OpenContext,
+  versions: VersionSet,
+  drops: ReadonlyMap<number, number>,
+): KeyspaceDirectory {
+  const { options } = context
+  const keyspaces = new KeyspaceDirectory()
+  for (const record of versions.current.state.keyspaces) {
+    const droppedAt = record.droppedAt ?? drops.get(record.id)
+    const stored =
+      record.id === DEFAULT_KEYSPACE_ID ? mergeDefault(context, record.options) : record.options
+    const isDropped = droppedAt !== undefined
+    const state = {
+      id: record.id,
+      name: record.name,
+      options: stored,
+      // What is left of a dropped keyspace is history, where nothing is folded.
+      operator: isDropped ? undefined : operatorOf(record.name, stored, options.operators),
+      isDropped,
+      droppedAt,
+    }
+    keyspaces.add(state)
+    if (isDropped) keyspaces.drop(state)
+  }
+  return keyspaces
+}
+
+function mergeDefault(
+  context: OpenContext,
+  stored: Parameters<typeof mergeKeyspaceOptions>[1],
+): ReturnType<typeof mergeKeyspaceOptions> {
+  const { keyspace } = context.options
+  const operator = keyspace.mergeOperator
+  if (
+    operator !== undefined &&
+    stored?.mergeOperator !== undefined &&
+    operator !== stored.mergeOperator
+  ) {
+    throw new VarveError(
+      'VARVE_MERGE_OPERATOR_MISMATCH',
+      `keyspace "default" has merge operator ${JSON.stringify(stored.mergeOperator)}, which cannot become ${operator}`,
+      { keyspace: 'default', stored: stored.mergeOperator, given: operator },
+    )
+  }
+  return mergeKeyspaceOptions(keyspace, stored)
+}
+
+function defaultKeyspaceChange(context: OpenContext, versions: VersionSet): StateChange {
+  const record = versions.current.state.keyspaces.find(({ id }) => id === DEFAULT_KEYSPACE_ID)
+  if (record === undefined) return {}
+  return { keyspaces: [{ ...record, options: mergeDefault(context, record.options) }] }
+}
+
+function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegistry): Store {
+  const { options, environment, timers, directory, fs, segments, files } = context
+  const { versions, keyspaces, series } = opened
+  const { logger } = environment
+  const events = new StoreEmitter(logger)
+  const counters = new StoreCounters()
+  const holds = new ScanHolds((what) =>
+    logger.warn(`${what} was collected as garbage without being closed`),
+  )
+  const health = new Health({
+    onPoisoned: (error) => engine.poisoned(error),
+    onBackgroundError: (error) => {
+      logger.error('background work failed', { code: error.code, message: error.message })
+      events.emit('backgroundError', { error })
+    },
+  })
+  const engine: Engine = new Engine({
+    directory,
+    fs,
+    timers,
+    versions,
+    logged: opened.logged,
+    lastTimeMs: opened.lastTimeMs,
+    memtableBytes: options.memtableBytes,
+    segmentBytes: options.segmentBytes,
+    syncIntervalMs: options.syncIntervalMs,
+    tuning: context.tuning,
+    keyspaces,
+    operators: options.operators,
+    snapshots,
+    series,
+    health,
+    events,
+    counters,
+    runner: context.runner,
+    callingThread: context.callingThread,
+    now: () => environment.now(),
+    sealMarks: () => ({ consumers: changes.ledger.capture(), sourceToken: changes.sourceToken }),
+    makeFloors: (self) =>
+      new FloorKeeper({
+        policy: options.history,
+        versions,
+        series,
+        holds,
+        latest: () => self.memtables.latestSeqno,
+        durable: () => self.durability.durableSeqno,
+        now: () => environment.now(),
+        consumers: () => changes.ledger.floorConsumers(),
+        settle: (verdicts) => changes.consumerSet.settle(verdicts),
+        consumerRecords: () => changes.ledger.records(),
+        onRisk: (risk) => events.emit('consumerAtRisk', risk),
+        onRaised: (floor) => events.emit('historyFloor', { floor }),
+      }),
+    consumerRecords: (marks) => changes.ledger.records(marks?.consumers),
+    onPublished: () => changes.feed.published(),
+    onDurable: (durable) => {
+      changes.ledger.settle(durable)
+      changes.feed.synced()
+    },
+    onKeyspaceForgotten: (id) => keyspaces.forget(id),
+  })
+  const scratch = new ReadScratch()
+  const views = new ViewCache({
+    memtables: {
+      get generation() {
+        return engine.memtables.generation
+      },
+      list: () =>
+        [...engine.memtables.sealed, engine.memtables.active].map(({ memtable }) => memtable),
+    },
+    currentVersion: () => versions.current,
+    segments,
+    files,
+    scratch,
+  })
+  const saveConsumers = async (): Promise<void> => {
+    await engine.durability.sync()
+    await versions.apply(({ state }) => {
+      const records = changes.ledger.records()
+      const names = new Set(records.map(({ name }) => name))
+      const dropped = state.consumers.filter(({ name }) => !names.has(name)).map(({ name }) => name)
+      return { state: { consumers: records, droppedConsumers: dropped } }
+    })
+  }
+  const changes: Changes = new Changes(
+    {
+      storeId: () => versions.current.state.storeId,
+      epochs: () => versions.current.state.epochs,
+      isWriter: () => versions.current.state.role === 'primary',
+      latest: () => engine.memtables.latestSeqno,
+      durable: () => engine.durability.durableSeqno,
+      status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
+      view: () => views.changeView(),
+      keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
+      pool: scratch.pool,
+      holds,
+      floors: engine.floors,
+      timers,
+      consumers: {
+        writeAck: (name, next) => store.writeAck(name, next),
+        saveConsumers: () => guarded(saveConsumers),
+        consumersMoved: () => engine.consumersMoved(),
+        now: () => environment.now(),
+      },
+    },
+    versions.current.state.consumers,
+  )
+  for (const { consumer, next, commitLast, timeMs } of opened.acks) {
+    changes.ledger.applyAck(consumer, next, { commitLast, timeMs })
+  }
+  changes.ledger.settleAll()
+  changes.sourceToken = opened.sourceToken
+
+  const guarded = async <T>(run: () => Promise<T>): Promise<T> => {
+    try {
+      return await run()
+    } catch (cause) {
+      const error = translateDiskError(cause, { operation: 'write manifest' })
+      if (versions.failure !== undefined) health.poison(error)
+      throw error
+    }
+  }
+  const store: Store = new Store({
+    location: context.location,
+    directory,
+    environment,
+    timers,
+    fs,
+    files,
+    blockCache: context.blockCache,
+    segments,
+    lock: context.lock,
+    sync: options.sync,
+    health,
+    events,
+    counters,
+    keyspaces,
+    registry: new KeyspaceRegistry({
+      keyspaces,
+      operators: options.operators,
+      versions,
+      ensureWritable: () => store.ensureUsable(),
+      drained: () => engine.pipeline.drained(),
+      sync: () => engine.durability.sync(),
+      guarded,
+    }),
+    defaultKeyspace: keyspaces.byId(DEFAULT_KEYSPACE_ID)!,
+    snapshots,
+    views,
+    changes,
+    engine,
+    currentVersion: () => versions.current,
+    latestSeqno: () => engine.memtables.latestSeqno,
+    durableSeqno: () => engine.durability.durableSeqno,
+    reload: () => Promise.resolve(),
+    logs: () =>
+      [...engine.memtables.sealed, engine.memtables.active].map(({ wal }) => ({
+        number: wal.number,
+        bytes: wal.size,
+      })),
+    manifestPath: () => versions.manifestPath,
+    memtableBytes: () => engine.memtables.bytes,
+    retainedBytes: () => engine.floors.retainedBytes(),
+    shutDown: () => shutDown(context, engine, versions, health, changes),
+  })
+  engine.start()
+  return store
+}
+
+/** A memtable smaller than this is left to the log at a close: replaying it is faster than a segment of its own. */
+const CLOSE_FLUSH_BYTES = 256 * 1024
+
+async function shutDown(
+  context: OpenContext,
+  engine: Engine,
+  versions: VersionSet,
+  health: Health,
+  changes: Changes,
+): Promise<void> {
+  const { runner, callingThread, deleter, segments, files, lock } = context
+  let failure: unknown
+  const attempt = async (step: () => Promise<unknown>): Promise<void> => {
+    try {
+      await step()
+    } catch (error) {
+      failure ??= error
+    }
+  }
+  const isHealthy = (): boolean => health.poisonError === undefined && failure === undefined
+  await attempt(() => engine.finishWrites(CLOSE_FLUSH_BYTES))
+  if (isHealthy()) await attempt(() => engine.durability.sync())
+  await attempt(() => changes.feed.drain())
+  await attempt(() => engine.stop())
+  if (isHealthy()) {
+    const { wal } = engine.memtables.active
+    await attempt(() => versions.markClean({ walNumber: wal.number, walBytes: wal.size }))
+  }
+  await attempt(() => engine.closeLogs())
+  await attempt(() => versions.close())
+  await attempt(() => runner.close())
+  await attempt(() => callingThread.close())
+  await attempt(() => deleter.drain())
+  await attempt(async () => segments.close())
+  await attempt(async () => files.close())
+  await attempt(async () => lock?.release())
+  if (failure !== undefined && health.poisonError === undefined) {
+    throw translateDiskError(failure, { operation: 'close' })
+  }
+}

@@ -1,0 +1,208 @@
+/**
+ * Open and keyspace options: allowed ranges, defaults, and what is stored with the store.
+ */
+import type { Compression } from '../block/codec.ts'
+import { builtinOperators, type MergeOperator } from '../base/merge-operators.ts'
+import type { Environment } from '../env/environment.ts'
+import type { StoredKeyspaceOptions } from '../version/store-state.ts'
+import {
+  checkOptions,
+  type Check,
+  type Checks,
+  isAmount,
+  isBoolean,
+  isInteger,
+  isObject,
+  isOneOf,
+  isSignal,
+  problemsOf,
+  throwProblems,
+} from './option-check.ts'
+
+export type HistoryPolicy = 'all' | 'none' | { maxAgeMs?: number; maxBytes?: number }
+
+/** Options of one keyspace; see the public contract for the meaning. */
+export interface KeyspaceOptions {
+  /** Name of a merge operator, built in or among `mergeOperators`. Stored; cannot be changed later. */
+  mergeOperator?: string
+  /** Values of at least this many bytes go to blob files; false: never. Default 4,096. */
+  blobThresholdBytes?: number | false
+  /** Block codec. Default 'none'. */
+  compression?: Compression
+  /** Bloom filter bits per key; 0 for none. Default 10. */
+  bloomBitsPerKey?: number
+  /** Data blocks are cut near this size: 512 bytes to 1 MiB. Default 4,096; 16,384 with compression. */
+  blockBytes?: number
+}
+
+/** Options of `Varve.open`; those of the default keyspace among them. */
+export interface OpenOptions extends KeyspaceOptions {
+  /** Creates the directory, missing parents included. Default true. */
+  createIfMissing?: boolean
+  /** Default false. */
+  errorIfExists?: boolean
+  /** Opens without the lock and changes no file, also beside a running writer. Default false. */
+  readOnly?: boolean
+  /** Stored. Default: as stored, else 'primary'. */
+  role?: 'primary' | 'replica'
+  /** Default of `WriteOptions.sync`. Default false. */
+  sync?: boolean
+  /** Acknowledged writes are synced at least this often; 0 switches it off. Default 1,000. */
+  syncIntervalMs?: number
+  /** The memtables are sealed at this size. At least 16 KiB. Default 64 MiB. */
+  memtableBytes?: number
+  /** Cache for decoded blocks. Default 64 MiB. */
+  blockCacheBytes?: number
+  /** Segments are cut near this size by compaction. At least 16 KiB. Default 64 MiB. */
+  segmentBytes?: number
+  /** Worker threads for flush and compaction; 0: slices on the calling thread. Default 1. */
+  backgroundWorkers?: number
+  /** How far change capture reaches back. Default { maxAgeMs: 24 h, maxBytes: 1 GiB }. */
+  history?: HistoryPolicy
+  /** Merge operators by name; the built-in ones are always known. */
+  mergeOperators?: readonly MergeOperator[]
+  /** File system, clock and logger. */
+  environment?: Partial<Environment>
+  signal?: AbortSignal
+}
+
+export interface ResolvedOptions {
+  readonly createIfMissing: boolean
+  readonly errorIfExists: boolean
+  readonly readOnly: boolean
+  readonly role: 'primary' | 'replica' | undefined
+  readonly sync: boolean
+  readonly syncIntervalMs: number
+  readonly memtableBytes: number
+  readonly blockCacheBytes: number
+  readonly segmentBytes: number
+  readonly backgroundWorkers: number
+  readonly history: HistoryPolicy
+  readonly operators: ReadonlyMap<string, MergeOperator>
+  readonly keyspace: KeyspaceOptions
+  readonly signal: AbortSignal | undefined
+}
+
+const MIB = 1024 * 1024
+const DAY_MS = 24 * 3600 * 1000
+export const DEFAULT_HISTORY: HistoryPolicy = { maxAgeMs: DAY_MS, maxBytes: 1024 * MIB }
+const BLOOM_BITS_MAX = 64
+const WORKERS_MAX = 16
+
+const isText: Check = (value) =>
+  typeof value === 'string' ? undefined : { message: 'must be a string', isType: true }
+
+const KEYSPACE_CHECKS: Checks = {
+  mergeOperator: (value) =>
+    isText(value) ?? (value === '' ? { message: 'must not be empty' } : undefined),
+  blobThresholdBytes: (value) => (value === false ? undefined : isInteger(1)(value)),
+  compression: isOneOf('none', 'deflate', 'lz4'),
+  bloomBitsPerKey: isInteger(0, BLOOM_BITS_MAX),
+  blockBytes: isInteger(512, MIB),
+}
+
+const HISTORY_CHECKS: Checks = { maxAgeMs: isAmount(0), maxBytes: isAmount(0) }
+
+const isHistory: Check = (value) => {
+  if (value === 'all' || value === 'none') return undefined
+  if (typeof value === 'string') return { message: "must be 'all', 'none' or an object" }
+  const problem = problemsOf(value, HISTORY_CHECKS)[0]
+  if (problem === undefined) return undefined
+  return {
+    message: `${problem.option} ${problem.message}`,
+    ...(problem.isType === true ? { isType: true } : {}),
+  }
+}
+
+const areOperators: Check = (value) => {
+  if (!Array.isArray(value)) return { message: 'must be an array', isType: true }
+  const names = new Set<string>()
+  for (const operator of value as unknown[]) {
+    if (typeof operator !== 'object' || operator === null) {
+      return { message: 'must hold merge operators', isType: true }
+    }
+    const { name, merge } = operator as Partial<MergeOperator>
+    if (typeof name !== 'string' || typeof merge !== 'function') {
+      return { message: 'must hold objects with a name and a merge function', isType: true }
+    }
+    if (name === '') return { message: 'holds an operator without a name' }
+    if (names.has(name) || builtinOperators.has(name)) {
+      return { message: `holds two operators named ${JSON.stringify(name)}, or a built-in name` }
+    }
+    names.add(name)
+  }
+  return undefined
+}
+
+const OPEN_CHECKS: Checks = {
+  ...KEYSPACE_CHECKS,
+  createIfMissing: isBoolean,
+  errorIfExists: isBoolean,
+  readOnly: isBoolean,
+  role: isOneOf('primary', 'replica'),
+  sync: isBoolean,
+  syncIntervalMs: isInteger(0, 2 ** 31 - 1),
+  memtableBytes: isInteger(16 * 1024, 1024 * MIB),
+  blockCacheBytes: isInteger(0, 2 ** 31 - 1),
+  segmentBytes: isInteger(16 * 1024, 1024 * MIB),
+  backgroundWorkers: isInteger(0, WORKERS_MAX),
+  history: isHistory,
+  mergeOperators: areOperators,
+  environment: isObject,
+  signal: isSignal,
+}
+
+export function checkKeyspaceOptions(options: KeyspaceOptions | undefined): void {
+  checkOptions(options, KEYSPACE_CHECKS)
+}
+
+export function resolveOptions(options: OpenOptions = {}): ResolvedOptions {
+  const problems = problemsOf(options, OPEN_CHECKS)
+  if (problems.length === 0 && options.errorIfExists === true && options.readOnly === true) {
+    problems.push({ option: 'errorIfExists', message: 'cannot be used with readOnly' })
+  }
+  throwProblems(problems)
+  const operators = new Map(builtinOperators)
+  for (const operator of options.mergeOperators ?? []) operators.set(operator.name, operator)
+  return {
+    createIfMissing: options.createIfMissing ?? true,
+    errorIfExists: options.errorIfExists ?? false,
+    readOnly: options.readOnly ?? false,
+    role: options.role,
+    sync: options.sync ?? false,
+    syncIntervalMs: options.syncIntervalMs ?? 1000,
+    memtableBytes: options.memtableBytes ?? 64 * MIB,
+    blockCacheBytes: options.blockCacheBytes ?? 64 * MIB,
+    segmentBytes: options.segmentBytes ?? 64 * MIB,
+    backgroundWorkers: options.backgroundWorkers ?? 1,
+    history: options.history ?? DEFAULT_HISTORY,
+    operators,
+    keyspace: pickKeyspaceOptions(options),
+    signal: options.signal,
+  }
+}
+
+function pickKeyspaceOptions(options: KeyspaceOptions): KeyspaceOptions {
+  const picked: Record<string, unknown> = {}
+  for (const name of Object.keys(KEYSPACE_CHECKS)) {
+    const value: unknown = Reflect.get(options, name)
+    if (value !== undefined) picked[name] = value
+  }
+  return picked
+}
+
+/** What a keyspace's options become: given ones over stored ones over defaults. */
+export function mergeKeyspaceOptions(
+  given: KeyspaceOptions,
+  stored: StoredKeyspaceOptions | undefined,
+): StoredKeyspaceOptions {
+  const compression = given.compression ?? stored?.compression ?? 'none'
+  const threshold = given.blobThresholdBytes ?? stored?.blobThresholdBytes ?? 4096
+  return {
+    mergeOperator: given.mergeOperator ?? stored?.mergeOperator,
+    blobThresholdBytes: threshold === false ? Number.POSITIVE_INFINITY : threshold,
+    compression,
+    bloomBitsPerKey: given.bloomBitsPerKey ?? stored?.bloomBitsPerKey ?? 10,
+    blockBytes: given.blockBytes ?? stored?.blockBytes ?? (compression === 'none' ? 4096 : 16_384),
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The public reads: options checked, the view of this moment taken, the read floor called.
+ */
+import type { EntryItem } from '../read/cursor.ts'
+import { type Cursor, openCursor } from '../read/cursor.ts'
+import { openSyncIterator } from '../read/sync-iterator.ts'
+import { type DecodedRange, keyRange } from '../read/key-range.ts'
+import { contains, type KeyspaceReadSettings, lookup, lookupSync } from '../read/lookup.ts'
+import { lookupMany } from '../read/lookup-many.ts'
+import type { ReadView } from '../read/read-view.ts'
+import { aborted, type BytesLike, toBound } from './arguments.ts'
+import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
+import {
+  type Checks,
+  checkOptions,
+  isBoolean,
+  isBytesLike,
+  isInteger,
+  isObject,
+  isSignal,
+} from './option-check.ts'
+import { Snapshot, type Snapshots } from './snapshots.ts'
+
+export interface ReadOptions {
+  snapshot?: Snapshot
+}
+
+export interface RangeOptions extends ReadOptions {
+  gt?: BytesLike
+  gte?: BytesLike
+  lt?: BytesLike
+  lte?: BytesLike
+  /** Together with bounds: both hold. A range that holds nothing is empty, not an error. */
+  prefix?: BytesLike
+  /** Default false. */
+  reverse?: boolean
+  /** 0 gives nothing. Default: no limit. */
+  limit?: number
+  signal?: AbortSignal
+}
+
+const READ_CHECKS: Checks = { snapshot: isObject }
+const RANGE_CHECKS: Checks = {
+  snapshot: isObject,
+  gt: isBytesLike,
+  gte: isBytesLike,
+  lt: isBytesLike,
+  lte: isBytesLike,
+  prefix: isBytesLike,
+  reverse: isBoolean,
+  limit: (value) => (value === Number.POSITIVE_INFINITY ? undefined : isInteger(0)(value)),
+  signal: isSignal,
+}
+const BOUND_NAMES = ['gt', 'gte', 'lt', 'lte', 'prefix'] as const
+
+/** What a reader asks of its store. */
+export interface ReaderPorts {
+  readonly snapshots: Snapshots
+  /** The store as it is now; throws when it is closed. */
+  view(): ReadView
+  latestSeqno(): number
+  /** Told of cursors that were collected as garbage before they were closed. */
+  onAbandoned(what: string): void
+  /** A turn of the event loop, for long reads that find everything in memory. */
+  nextTurn(): Promise<void>
+}
+
+export class Reader {
+  readonly #ports: ReaderPorts
+
+  constructor(ports: ReaderPorts) {
+    this.#ports = ports
+  }
+
+  getSync(keyspace: KeyspaceState, key: Uint8Array, options?: ReadOptions): Buffer | undefined {
+    checkReadOptions(options)
+    const view = this.#view(keyspace)
+    return lookupSync(view, settings(keyspace), key, this.#seqno(options))
+  }
+
+  /** The value at once when it is at hand, otherwise a promise. */
+  get(
+    keyspace: KeyspaceState,
+    key: Uint8Array,
+    options?: ReadOptions,
+  ): Buffer | undefined | Promise<Buffer | undefined> {
+    checkReadOptions(options)
+    const view = this.#view(keyspace)
+    return lookup(view, settings(keyspace), key, this.#seqno(options))
+  }
+
+  getMany(
+    keyspace: KeyspaceState,
+    keys: readonly Uint8Array[],
+    options?: ReadOptions,
+  ): Promise<(Buffer | undefined)[]> {
+    checkReadOptions(options)
+    const view = this.#view(keyspace)
+    return lookupMany(view, settings(keyspace), keys, this.#seqno(options))
+  }
+
+  has(keyspace: KeyspaceState, key: Uint8Array, options?: ReadOptions): boolean | Promise<boolean> {
+    checkReadOptions(options)
+    const view = this.#view(keyspace)
+    return contains(view, settings(keyspace), key, this.#seqno(options))
+  }
+
+  entries(keyspace: KeyspaceState, range?: RangeOptions): Cursor<EntryItem> {
+    return this.#open(keyspace, range, 'entries') as Cursor<EntryItem>
+  }
+
+  keys(keyspace: KeyspaceState, range?: RangeOptions): Cursor<Buffer> {
+    return this.#open(keyspace, range, 'keys') as Cursor<Buffer>
+  }
+
+  values(keyspace: KeyspaceState, range?: RangeOptions): Cursor<Buffer> {
+    return this.#open(keyspace, range, 'values') as Cursor<Buffer>
+  }
+
+  entriesSync(keyspace: KeyspaceState, range?: RangeOptions): IterableIterator<EntryItem> {
+    const decoded = decodeRange(range)
+    const view = this.#view(keyspace)
+    return openSyncIterator(view, settings(keyspace), decoded, this.#seqno(range), {
+      onAbandoned: this.#ports.onAbandoned,
+    })
+  }
+
+  #open(
+    keyspace: KeyspaceState,
+    range: RangeOptions | undefined,
+    what: 'entries' | 'keys' | 'values',
+  ): Cursor<EntryItem> | Cursor<Buffer> {
+    const decoded = decodeRange(range)
+    const view = this.#view(keyspace)
+    return openCursor(view, settings(keyspace), decoded, this.#seqno(range), what, {
+      signal: range?.signal,
+      onAbandoned: this.#ports.onAbandoned,
+      nextTurn: this.#ports.nextTurn,
+    })
+  }
+
+  #view(keyspace: KeyspaceState): ReadView {
+    const view = this.#ports.view()
+    if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+    return view
+  }
+
+  #seqno(options: ReadOptions | undefined): number {
+    const snapshot = options?.snapshot
+    return snapshot === undefined
+      ? this.#ports.latestSeqno()
+      : Snapshot.seqnoOf(snapshot, this.#ports.snapshots)
+  }
+}
+
+/** Call before a point read uses its options. */
+export function checkReadOptions(options: ReadOptions | undefined): void {
+  if (options !== undefined) checkOptions(options, READ_CHECKS)
+}
+
+function settings(keyspace: KeyspaceState): KeyspaceReadSettings {
+  return keyspace
+}
+
+function decodeRange(range: RangeOptions | undefined): DecodedRange {
+  if (range === undefined) return EVERYTHING
+  checkOptions(range, RANGE_CHECKS)
+  if (range.signal?.aborted === true) throw aborted(range.signal)
+  const bounds: { -readonly [name in (typeof BOUND_NAMES)[number]]?: Uint8Array } = {}
+  for (const name of BOUND_NAMES) {
+    const bound = range[name]
+    if (bound !== undefined) bounds[name] = toBound(bound, name)
+  }
+  return {
+    ...keyRange(bounds),
+    reverse: range.reverse ?? false,
+    limit: range.limit ?? Number.POSITIVE_INFINITY,
+  }
+}
+
+const EVERYTHING: DecodedRange = {
+  lower: undefined,
+  upper: undefined,
+  reverse: false,
+  limit: Number.POSITIVE_INFINITY,
+}

@@ -1,0 +1,271 @@
+/**
+ * From the files of a store to the parts that write to it: manifest, replay of the log, what is replayed in new logs, epoch,
+ * orphans.
+ *
+ * ```
+ * CURRENT ─> version ─> every file there? ─> replay ─> memtables ─> new logs, synced ─> one edit ─> old files removed
+ * ```
+ *
+ * Until that edit is durable nothing that was there has changed, so a crash at any point starts over from the same files (I5).
+ * The edit also starts the new epoch where one is due (I6).
+ */
+import { FLAG_DROPS_KEYSPACE } from '../base/entry-kind.ts'
+import { VarveError } from '../base/errors.ts'
+import {
+  commitFirstSeqno,
+  commitOperations,
+  commitTimeMs,
+  decodeCommitFields,
+} from '../batch/commit-decoder.ts'
+import type { CommitFieldValues } from '../batch/commit-decoder.ts'
+import { COMMIT_BODY_AT } from '../batch/commit-record.ts'
+import { corruption } from '../base/errors.ts'
+import { joinPath } from '../env/file-names.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import { randomBytes } from '../env/random.ts'
+import { Memtable } from '../memtable/memtable.ts'
+import { decodeEpochs, startEpoch } from '../version/epochs.ts'
+import { checkFilesPresent, findOrphans } from '../version/orphans.ts'
+import { initialState, type StoredKeyspaceOptions } from '../version/store-state.ts'
+import type { Version } from '../version/version.ts'
+import type { StateChange } from '../version/version-edit.ts'
+import { type Recovered, VersionSet, type VersionSetOptions } from '../version/version-set.ts'
+import { replayWal } from '../wal/wal-reader.ts'
+import { WalWriter } from '../wal/wal-writer.ts'
+import type { LoggedMemtable } from '../write/memtable-set.ts'
+import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID } from './keyspace-directory.ts'
+
+export interface RecoveryOptions extends VersionSetOptions {
+  readonly memtableBytes: number
+  openSnapshots(): readonly number[]
+  /** Each replayed commit that is not in segments yet: its last seqno, its time, its bytes. */
+  noteCommit(seqno: number, timeMs: number, userBytes: number): void
+}
+
+/** What a log held beside operations, in order. */
+export interface ReplayedAck {
+  readonly consumer: string
+  readonly next: number
+  readonly commitLast: number | undefined
+  readonly timeMs: number
+}
+
+export interface ReplayedLog {
+  /** Oldest first, at least one; the last one is not sealed. */
+  readonly memtables: readonly Memtable[]
+  readonly acks: readonly ReplayedAck[]
+  readonly sourceToken: string | undefined
+  readonly epochs: Buffer | undefined
+  readonly lastSeqno: number
+  readonly lastTimeMs: number
+  /** By keyspace id: seqno of the operation that dropped it. */
+  readonly drops: ReadonlyMap<number, number>
+}
+
+/** Creates the first files of a store. Durable when it resolves. */
+export async function createStore(
+  options: RecoveryOptions,
+  role: 'primary' | 'replica',
+  keyspaceOptions: StoredKeyspaceOptions,
+): Promise<{ versions: VersionSet; logged: LoggedMemtable[] }> {
+  const { fs, directory } = options
+  removeLeftovers(fs, directory)
+  const storeId = randomBytes(12).toString('hex')
+  const wal = WalWriter.create(fs, directory, 1, { logId: storeId })
+  await wal.sync()
+  const state = initialState({
+    storeId,
+    role,
+    walNumber: wal.number,
+    epochs: [{ epoch: 1, id: randomBytes(12).toString('hex'), first: 1 }],
+    keyspaces: [
+      {
+        id: DEFAULT_KEYSPACE_ID,
+        name: DEFAULT_KEYSPACE,
+        options: keyspaceOptions,
+        droppedAt: undefined,
+      },
+    ],
+  })
+  const versions = await VersionSet.create(options, state)
+  const memtable = newMemtable(options, 1)
+  return { versions, logged: [{ memtable, wal }] }
+}
+
+/** Replays the logs of a version into memtables. Changes nothing on disk. */
+export async function replayLogs(
+  options: RecoveryOptions,
+  version: Version,
+  isClean: boolean,
+): Promise<ReplayedLog> {
+  const { fs, directory } = options
+  const { state } = version
+  const memtables = [newMemtable(options, state.lastFlushedSeqno + 1)]
+  const acks: ReplayedAck[] = []
+  let sourceToken = state.sourceToken
+  let epochs: Buffer | undefined
+  const replay = await replayWal(
+    {
+      fs,
+      directory,
+      logId: state.logId,
+      walNumber: state.walNumber,
+      lastFlushedSeqno: state.lastFlushedSeqno,
+      cleanEnd:
+        isClean && state.cleanClose !== undefined
+          ? { number: state.cleanClose.walNumber, bytes: state.cleanClose.walBytes }
+          : undefined,
+    },
+    ({ bytes, start, end, file, offset, isFlushed }) => {
+      const fields = decodeCommitFields(bytes, start, {
+        file,
+        fail: (reason, position) => {
+          throw corruption(`commit: ${reason}`, { file, offset: offset + position - start })
+        },
+      })
+      const operations = commitOperations(bytes, start)
+      const last = commitFirstSeqno(bytes, start) + operations - 1
+      const timeMs = commitTimeMs(bytes, start)
+      for (const { consumer, next } of fields.acks) {
+        acks.push({ consumer, next, timeMs, commitLast: operations === 0 ? undefined : last })
+      }
+      sourceToken = fields.sourceToken ?? sourceToken
+      epochs = fields.epochs ?? epochs
+      if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
+      add(memtables, options, bytes, start, end)
+      if (operations > 0) options.noteCommit(last, timeMs, end - start - COMMIT_BODY_AT)
+    },
+  )
+  return {
+    memtables,
+    acks,
+    sourceToken,
+    epochs,
+    lastSeqno: replay.lastSeqno,
+    lastTimeMs: Math.max(replay.lastTimeMs, state.lastFlushedTimeMs),
+    drops: dropsIn(memtables),
+  }
+}
+
+/**
+ * Takes a store over for writing: what was replayed stands in new logs when it resolves, old files are gone, and a new epoch
+ * has begun where the last end was not clean.
+ */
+export async function takeOver(
+  options: RecoveryOptions,
+  recovered: Recovered,
+  replayed: ReplayedLog,
+  change: StateChange,
+): Promise<LoggedMemtable[]> {
+  const { fs, directory } = options
+  const { versions, isClean } = recovered
+  const { state } = versions.current
+  const role = change.role ?? state.role
+  const logged = await rewriteLogs(options, versions, replayed.memtables)
+  let epochs =
+    replayed.epochs === undefined
+      ? state.epochs
+      : decodeEpochs(replayed.epochs, {
+          file: joinPath(directory, 'log'),
+          fail: (reason) => {
+            throw corruption(`epochs: ${reason}`, { file: directory })
+          },
+        })
+  if (role === 'primary' && !isClean) {
+    epochs = startEpoch({ epochs }, replayed.lastSeqno, randomBytes(12).toString('hex'))
+  }
+  await versions.apply({ state: { ...change, epochs, walNumber: logged[0]!.wal.number } })
+  const first = logged[0]!.wal.number
+  const orphans = findOrphans(fs, directory, {
+    version: versions.current,
+    manifestNumber: versions.manifestNumber,
+    keepsLog: (number) => number >= first,
+  })
+  for (const name of orphans) fs.remove(joinPath(directory, name))
+  return logged
+}
+
+/** Before anything is written: a store of which a file is missing is not touched. */
+export function checkFiles(fs: FileSystem, directory: string, version: Version): void {
+  checkFilesPresent(directory, version, fs.list(directory))
+}
+
+async function rewriteLogs(
+  options: RecoveryOptions,
+  versions: VersionSet,
+  memtables: readonly Memtable[],
+): Promise<LoggedMemtable[]> {
+  const { fs, directory } = options
+  const { logId } = versions.current.state
+  const logged: LoggedMemtable[] = []
+  let previous: WalWriter | undefined
+  for (const memtable of memtables) {
+    const wal: WalWriter = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
+      logId,
+      previous,
+    })
+    for (const offset of memtable.recordOffsets()) wal.seal(memtable.arena, offset)
+    if (memtable.arenaEnd > 0) wal.write(memtable.arena, 0, memtable.arenaEnd)
+    logged.push({ memtable, wal })
+    previous = wal
+  }
+  await previous!.sync()
+  return logged
+}
+
+function newMemtable(options: RecoveryOptions, firstSeqno: number): Memtable {
+  return new Memtable({
+    firstSeqno,
+    capacityBytes: options.memtableBytes,
+    shared: true,
+    openSnapshots: () => options.openSnapshots(),
+  })
+}
+
+function add(
+  memtables: Memtable[],
+  options: RecoveryOptions,
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+): void {
+  let memtable = memtables[memtables.length - 1]!
+  if (!memtable.hasRoom(end - start)) {
+    memtable.seal()
+    memtable = newMemtable(options, memtable.lastSeqno + 1)
+    memtables.push(memtable)
+  }
+  memtable.publish(memtable.append(bytes, start, end))
+}
+
+/** Whether a record without operations must go into the new log: what it says is in no edit yet. */
+function mustBeKept(fields: CommitFieldValues): boolean {
+  return fields.acks.length > 0 || fields.sourceToken !== undefined || fields.epochs !== undefined
+}
+
+function dropsIn(memtables: readonly Memtable[]): Map<number, number> {
+  const drops = new Map<number, number>()
+  for (const memtable of memtables) {
+    for (const id of memtable.keyspaceIds()) {
+      for (const { kind, seqno } of memtable.rangeDeletes(id)) {
+        if ((kind & FLAG_DROPS_KEYSPACE) !== 0) drops.set(id, seqno)
+      }
+    }
+  }
+  return drops
+}
+
+/** What the crash of a creation left: there is no CURRENT, so nothing in it was ever acknowledged. */
+function removeLeftovers(fs: FileSystem, directory: string): void {
+  const version = { segment: () => undefined, blobs: new Map(), segments: () => [] }
+  const orphans = findOrphans(fs, directory, {
+    version: version as unknown as Version,
+    manifestNumber: 0,
+    keepsLog: () => false,
+  })
+  for (const name of orphans) fs.remove(joinPath(directory, name))
+}
+
+export function notFound(directory: string): VarveError {
+  return new VarveError('VARVE_NOT_FOUND', `there is no store in ${directory}`, { directory })
+}

@@ -1,0 +1,96 @@
+/**
+ * Public snapshots: a seqno that the store keeps readable until it is closed.
+ */
+import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+
+/** Where open snapshots are counted; see version/pins.ts. */
+export interface SnapshotPort {
+  acquire(seqno: number, nowMs: number): void
+  release(seqno: number): void
+}
+
+/** A view of every keyspace at one seqno. Until closed it keeps what it sees from being collected. */
+export class Snapshot implements Disposable {
+  readonly seqno: number
+  readonly #owner: Snapshots
+  #isClosed = false
+
+  constructor(seqno: number, owner: Snapshots) {
+    this.seqno = seqno
+    this.#owner = owner
+  }
+
+  close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#owner.released(this)
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+
+  /** The seqno to read at; throws for a snapshot of another store or a closed one. */
+  static seqnoOf(snapshot: Snapshot, owner: Snapshots): number {
+    if (!(snapshot instanceof Snapshot)) {
+      throw wrongType('snapshot', 'a snapshot made by snapshot()', snapshot)
+    }
+    if (snapshot.#owner !== owner) throw invalidArgument('the snapshot belongs to another store')
+    if (snapshot.#isClosed) throw new VarveError('VARVE_CLOSED', 'the snapshot is closed')
+    return snapshot.seqno
+  }
+}
+
+export class Snapshots {
+  readonly #port: SnapshotPort
+  readonly #now: () => number
+  /** By a number of each snapshot's own: the registry of abandoned ones must not refer to them. */
+  readonly #open = new Map<number, { readonly seqno: number; readonly openedAt: number }>()
+  #nextId = 0
+  readonly #ids = new WeakMap<Snapshot, number>()
+  readonly #abandoned: FinalizationRegistry<number>
+
+  constructor(port: SnapshotPort, now: () => number, onAbandoned: (what: string) => void) {
+    this.#port = port
+    this.#now = now
+    this.#abandoned = new FinalizationRegistry((id) => {
+      if (!this.#open.has(id)) return
+      onAbandoned('a snapshot')
+      this.#release(id)
+    })
+  }
+
+  get count(): number {
+    return this.#open.size
+  }
+
+  oldestAgeMs(): number {
+    let oldest: number | undefined
+    for (const { openedAt } of this.#open.values()) oldest = Math.min(oldest ?? openedAt, openedAt)
+    return oldest === undefined ? 0 : Math.max(0, this.#now() - oldest)
+  }
+
+  open(seqno: number): Snapshot {
+    const snapshot = new Snapshot(seqno, this)
+    const id = this.#nextId++
+    this.#ids.set(snapshot, id)
+    this.#open.set(id, { seqno, openedAt: this.#now() })
+    this.#port.acquire(seqno, this.#now())
+    this.#abandoned.register(snapshot, id, snapshot)
+    return snapshot
+  }
+
+  /** From Snapshot.close. */
+  released(snapshot: Snapshot): void {
+    this.#abandoned.unregister(snapshot)
+    const id = this.#ids.get(snapshot)
+    if (id !== undefined) this.#release(id)
+  }
+
+  #release(id: number): void {
+    const entry = this.#open.get(id)
+    if (entry === undefined) return
+    this.#open.delete(id)
+    this.#port.release(entry.seqno)
+  }
+}

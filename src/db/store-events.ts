@@ -1,0 +1,81 @@
+/**
+ * The events of a store. A listener that throws is logged and disturbs neither the store nor other listeners.
+ */
+import type { VarveError } from '../base/errors.ts'
+import type { Logger } from '../env/environment.ts'
+import { requireFunction } from './option-check.ts'
+import { invalidArgument } from '../base/errors.ts'
+
+export interface StoreEvents {
+  flush: {
+    keyspace: string
+    segment: number
+    entries: number
+    bytes: number
+    durationMs: number
+  }
+  compaction: {
+    keyspace: string
+    inputs: number[]
+    outputs: number[]
+    bytesRead: number
+    bytesWritten: number
+    durationMs: number
+  }
+  stall: { reason: 'memtables' | 'level0' | 'space'; durationMs: number }
+  historyFloor: { floor: number }
+  /** A consumer came near its limits (50 %, 80 %) or was cut off. */
+  consumerAtRisk: { consumer: string; usedFraction: number; lost: boolean }
+  backgroundError: { error: VarveError }
+}
+
+type Listener = (info: never) => void
+
+const NAMES: ReadonlySet<string> = new Set<keyof StoreEvents>([
+  'flush',
+  'compaction',
+  'stall',
+  'historyFloor',
+  'consumerAtRisk',
+  'backgroundError',
+])
+
+export class StoreEmitter {
+  readonly #listeners = new Map<string, Listener[]>()
+  readonly #logger: Logger
+
+  constructor(logger: Logger) {
+    this.#logger = logger
+  }
+
+  on<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): void {
+    check(event, listener)
+    this.#listeners.set(event, [...(this.#listeners.get(event) ?? []), listener])
+  }
+
+  off<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): void {
+    check(event, listener)
+    const listeners = this.#listeners.get(event) ?? []
+    const index = listeners.lastIndexOf(listener)
+    if (index >= 0) this.#listeners.set(event, listeners.toSpliced(index, 1))
+  }
+
+  emit<E extends keyof StoreEvents>(event: E, info: StoreEvents[E]): void {
+    for (const listener of this.#listeners.get(event) ?? []) {
+      try {
+        ;(listener as (info: StoreEvents[E]) => void)(info)
+      } catch (error) {
+        this.#logger.error('an event listener threw', { event, error })
+      }
+    }
+  }
+}
+
+function check(event: string, listener: unknown): void {
+  if (!NAMES.has(event)) {
+    throw invalidArgument(
+      `there is no event ${JSON.stringify(event)}; known: ${[...NAMES].join(', ')}`,
+    )
+  }
+  requireFunction('listener', listener)
+}

@@ -1,0 +1,372 @@
+/**
+ * One open store: its parts, put together, and the calls of the public face that are more than handing on.
+ *
+ * The reading half is here; the writing half is `Engine`, which a readOnly store does not have.
+ */
+import { randomBytes } from '../env/random.ts'
+import type { BlockCache } from '../block/block-cache.ts'
+import { invalidArgument, VarveError } from '../base/errors.ts'
+import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
+import { translateDiskError } from '../env/disk-errors.ts'
+import type { Environment } from '../env/environment.ts'
+import type { FileCache } from '../env/file-cache.ts'
+import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
+import type { Timers } from '../env/timers.ts'
+import type { SegmentCache } from '../segment/segment-cache.ts'
+import { startEpoch } from '../version/epochs.ts'
+import type { SnapshotRegistry } from '../version/pins.ts'
+import type { Version } from '../version/version.ts'
+import { checkName, checkSeqno } from './arguments.ts'
+import { Batch, type ResolveKeyspace } from './batch.ts'
+import type { Changes } from './changes.ts'
+import { type CompactRange, decodeCompactRange } from './compact-range.ts'
+import type { Engine } from './engine.ts'
+import { closedError, type Health, type StoreStatus } from './health.ts'
+import type { HistoryInfo } from './history-info.ts'
+import { type Keyspace, keyspaceStates } from './keyspace.ts'
+import {
+  type KeyspaceDirectory,
+  type KeyspaceState,
+  keyspaceNotFound,
+} from './keyspace-directory.ts'
+import type { KeyspaceRegistry } from './keyspace-registry.ts'
+import type { KeyspaceOptions } from './options.ts'
+import { Reader } from './reader.ts'
+import { Snapshot, Snapshots } from './snapshots.ts'
+import { blobStats, keyspaceStats, type StoreCounters, type StoreStats } from './stats.ts'
+import type { StoreEmitter } from './store-events.ts'
+import { type VerifyOptions, type VerifyReport, verifyStore } from './verify.ts'
+import type { ViewCache } from './view-cache.ts'
+import { readOnlyError, type WriteOptions, Writer } from './writer.ts'
+
+export interface StoreParts {
+  readonly location: string
+  readonly directory: string
+  readonly environment: Environment
+  readonly timers: Timers
+  readonly fs: FileSystem
+  readonly files: FileCache
+  readonly blockCache: BlockCache
+  readonly segments: SegmentCache
+  readonly lock: DirectoryLock | undefined
+  readonly sync: boolean
+  readonly health: Health
+  readonly events: StoreEmitter
+  readonly counters: StoreCounters
+  readonly keyspaces: KeyspaceDirectory
+  readonly registry: KeyspaceRegistry
+  readonly defaultKeyspace: KeyspaceState
+  readonly snapshots: SnapshotRegistry
+  readonly views: ViewCache
+  readonly changes: Changes
+  /** Undefined for a readOnly store. */
+  readonly engine: Engine | undefined
+  currentVersion(): Version
+  latestSeqno(): number
+  durableSeqno(): number
+  /** On a readOnly store: takes in what its writer did. */
+  reload(): Promise<void>
+  /** Logs in use, with the bytes of each that were acknowledged. */
+  logs(): readonly { readonly number: number; readonly bytes: number }[]
+  manifestPath(): string
+  memtableBytes(): number
+  retainedBytes(): number
+  /** Records a clean close and gives everything back. */
+  shutDown(): Promise<void>
+}
+
+export class Store {
+  readonly location: string
+  readonly events: StoreEmitter
+  readonly changes: Changes
+  readonly defaultKeyspace: KeyspaceState
+  readonly reader: Reader
+  readonly writer: Writer
+  readonly #parts: StoreParts
+  readonly #snapshots: Snapshots
+  readonly #resolve: ResolveKeyspace
+  #closing: Promise<void> | undefined
+
+  constructor(parts: StoreParts) {
+    this.#parts = parts
+    this.location = parts.location
+    this.events = parts.events
+    this.changes = parts.changes
+    this.defaultKeyspace = parts.defaultKeyspace
+    const warn = (what: string): void =>
+      parts.environment.logger.warn(`${what} was collected as garbage without being closed`)
+    const now = (): number => parts.environment.now()
+    this.#snapshots = new Snapshots(parts.snapshots, now, warn)
+    this.#resolve = (keyspace) => this.#stateOf(keyspace)
+    this.reader = new Reader({
+      snapshots: this.#snapshots,
+      view: () => {
+        if (parts.health.status === 'closed') throw closedError()
+        return parts.views.current()
+      },
+      latestSeqno: () => parts.latestSeqno(),
+      onAbandoned: warn,
+      nextTurn: () => parts.timers.nextTurn(),
+    })
+    this.writer = new Writer({
+      pipeline: parts.engine?.pipeline,
+      sync: parts.sync,
+      ensureWritable: () => this.#ensureWritable(),
+      acks: {
+        check: (ack, last) =>
+          parts.changes.ledger.checkAck(ack.consumer, ack.next, last, parts.changes.floor),
+        apply: (ack, last, timeMs) =>
+          parts.changes.ledger.applyAck(ack.consumer, ack.next, { commitLast: last, timeMs }),
+      },
+      resolveKeyspace: this.#resolve,
+    })
+  }
+
+  get role(): 'primary' | 'replica' {
+    return this.#parts.currentVersion().state.role
+  }
+
+  get status(): StoreStatus {
+    return this.#parts.health.status
+  }
+
+  // -------------------------------------------------------------------------------------------- keyspaces
+
+  async openKeyspace(name: string, options?: KeyspaceOptions): Promise<KeyspaceState> {
+    checkName(name, 'keyspace')
+    this.#ensureOpen()
+    return this.#parts.registry.open(name, options)
+  }
+
+  keyspaceNames(): string[] {
+    this.#ensureOpen()
+    return this.#parts.keyspaces.names()
+  }
+
+  async dropKeyspace(name: string, options?: WriteOptions): Promise<number> {
+    checkName(name, 'keyspace')
+    this.#ensureWritable()
+    const { keyspaces } = this.#parts
+    const keyspace = keyspaces.named(name)
+    if (keyspace === undefined || keyspace.isDropped) throw keyspaceNotFound(name)
+    if (keyspace === this.defaultKeyspace) {
+      throw invalidArgument('the default keyspace cannot be dropped', { keyspace: name })
+    }
+    const written = this.writer.dropKeyspace(keyspace, options, (seqno) => {
+      keyspace.droppedAt = seqno
+      keyspaces.drop(keyspace)
+    })
+    // From the call on: writes that come after it must not find the keyspace.
+    keyspace.isDropped = true
+    try {
+      return await written
+    } catch (error) {
+      if (keyspace.droppedAt === undefined) keyspace.isDropped = false
+      throw error
+    }
+  }
+
+  // ------------------------------------------------------------------------------------------------ reads
+
+  batch(): Batch {
+    return new Batch(this.#resolve)
+  }
+
+  openSnapshot(): Snapshot {
+    this.#ensureOpen()
+    return this.#snapshots.open(this.#parts.latestSeqno())
+  }
+
+  history(): HistoryInfo {
+    this.#ensureOpen()
+    const { changes } = this.#parts
+    const { state } = this.#parts.currentVersion()
+    return {
+      storeId: state.storeId,
+      epoch: state.epochs.at(-1)!.epoch,
+      epochs: state.epochs.map((epoch) => ({ ...epoch })),
+      floor: state.floor,
+      latest: this.#parts.latestSeqno(),
+      durable: this.#parts.durableSeqno(),
+      oldestTimestamp: changes.oldestTimestamp(),
+      retainedBytes: this.#parts.retainedBytes(),
+      sourceToken: this.#parts.changes.sourceToken,
+    }
+  }
+
+  stats(): StoreStats {
+    this.#ensureOpen()
+    const { blockCache, counters, engine, keyspaces } = this.#parts
+    const version = this.#parts.currentVersion()
+    const logs = this.#parts.logs()
+    return {
+      latestSeqno: this.#parts.latestSeqno(),
+      durableSeqno: this.#parts.durableSeqno(),
+      memtableBytes: this.#parts.memtableBytes(),
+      keyspaces: keyspaceStats(version, keyspaces.all()),
+      blobs: blobStats(version),
+      wal: {
+        files: logs.length,
+        bytes: logs.reduce((sum, { bytes }) => sum + bytes, 0),
+      },
+      blockCache: blockCache.stats,
+      io: { ...counters },
+      openSnapshots: this.#snapshots.count,
+      oldestSnapshotAgeMs: this.#snapshots.oldestAgeMs(),
+      pendingCompactionBytes: engine?.compactor.pendingBytes() ?? 0,
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------- upkeep
+
+  async truncateHistory(floor: number): Promise<void> {
+    checkSeqno(floor, 'floor')
+    const engine = this.#engine()
+    const latest = this.#parts.latestSeqno()
+    if (floor > latest + 1) {
+      throw invalidArgument(`floor ${floor} is above the next seqno, ${latest + 1}`, {
+        floor,
+        latest,
+      })
+    }
+    if (floor <= this.changes.floor) return
+    await this.sync()
+    const risks = this.changes.consumerSet.loseBelow(floor)
+    await this.#guarded('truncate history', () => engine.floors.raiseTo(floor, risks))
+    engine.consumersMoved()
+  }
+
+  async refresh(): Promise<number> {
+    this.#ensureOpen()
+    if (this.#parts.engine === undefined) await this.#parts.reload()
+    return this.#parts.latestSeqno()
+  }
+
+  async sync(): Promise<void> {
+    const engine = this.#engine()
+    await engine.pipeline.drained()
+    await engine.durability.sync()
+  }
+
+  async flush(): Promise<void> {
+    const engine = this.#engine()
+    await this.#guarded('flush', () => engine.flush())
+  }
+
+  async compact(range?: CompactRange): Promise<void> {
+    const decoded = decodeCompactRange(range)
+    const engine = this.#engine()
+    if (
+      decoded.keyspace !== undefined &&
+      this.#parts.keyspaces.named(decoded.keyspace) === undefined
+    ) {
+      throw keyspaceNotFound(decoded.keyspace)
+    }
+    await this.#guarded('compact', () => engine.compact(decoded))
+  }
+
+  async verify(options?: VerifyOptions): Promise<VerifyReport> {
+    this.#ensureOpen()
+    return verifyStore(
+      {
+        directory: this.#parts.directory,
+        fs: this.#parts.fs,
+        changes: this.#parts.changes,
+        version: this.#parts.currentVersion(),
+        logs: () => this.#parts.logs(),
+        manifestPath: this.#parts.manifestPath(),
+      },
+      options,
+    )
+  }
+
+  /** An ack on its own: a record without operations, durable when it resolves. */
+  async writeAck(consumer: string, next: number): Promise<void> {
+    this.ensureUsable()
+    const { ledger } = this.changes
+    const fields = encodeFields({ acks: [{ consumer, next }] })
+    await this.writer.commit(
+      new CommitEncoder(),
+      fields,
+      { sync: true },
+      {
+        check: (first) => ledger.checkAck(consumer, next, first - 1, this.changes.floor),
+        published: () => {
+          const timeMs = this.#parts.engine!.pipeline.lastTimeMs
+          ledger.applyAck(consumer, next, { commitLast: undefined, timeMs })
+        },
+      },
+    )
+  }
+
+  /** Throws where nothing may be written at all: closed, poisoned, readOnly. */
+  ensureUsable(): void {
+    this.#engine()
+  }
+
+  /** A new epoch with a random id, at latest + 1. */
+  newEpochs(): ReturnType<typeof startEpoch> {
+    const { state } = this.#parts.currentVersion()
+    return startEpoch(state, this.#parts.latestSeqno(), randomBytes(12).toString('hex'))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    const { health, changes } = this.#parts
+    health.startClosing()
+    try {
+      await this.#parts.shutDown()
+    } finally {
+      health.finishClosing()
+      changes.feed.end()
+    }
+  }
+
+  // ----------------------------------------------------------------------------------------------- checks
+
+  #stateOf(keyspace: Keyspace | undefined): KeyspaceState {
+    if (keyspace === undefined) return this.defaultKeyspace
+    const state = keyspaceStates.get(keyspace)
+    if (state === undefined || this.#parts.keyspaces.byId(state.id) !== state) {
+      throw invalidArgument('the keyspace is no handle of this store')
+    }
+    if (state.isDropped) throw keyspaceNotFound(state.name)
+    return state
+  }
+
+  #ensureOpen(): void {
+    if (this.#parts.health.isClosing) throw closedError()
+  }
+
+  #ensureWritable(): void {
+    const { health, engine } = this.#parts
+    if (health.isClosing) throw closedError()
+    if (health.poisonError !== undefined) throw health.poisonError
+    if (engine === undefined) throw readOnlyError('readOnly')
+    if (this.role === 'replica') throw readOnlyError('replica')
+  }
+
+  /** For upkeep, which a replica may do too. */
+  #engine(): Engine {
+    const { health, engine } = this.#parts
+    if (health.isClosing) throw closedError()
+    if (health.poisonError !== undefined) throw health.poisonError
+    if (engine === undefined) throw readOnlyError('readOnly')
+    return engine
+  }
+
+  async #guarded<T>(operation: string, run: () => Promise<T>): Promise<T> {
+    try {
+      return await run()
+    } catch (cause) {
+      if (this.#parts.health.poisonError !== undefined && !(cause instanceof VarveError)) {
+        throw this.#parts.health.poisonError
+      }
+      throw translateDiskError(cause, { operation })
+    }
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * The public store: a thin face over `Store`, and the handle of the default keyspace.
+ */
+import type { ChangeScan } from '../cdc/scan.ts'
+import type { ChangeTail } from '../cdc/tail.ts'
+import type { ConsumerOptions, ScanOptions, TailOptions } from '../cdc/change-options.ts'
+import type { Consumer, ConsumerInfo } from '../cdc/consumers.ts'
+import type { Environment } from '../env/environment.ts'
+import { Batch } from './batch.ts'
+import { type CompactRange } from './compact-range.ts'
+import { destroyStore } from './destroy.ts'
+import type { HistoryInfo } from './history-info.ts'
+import { type Keyspace, KeyspaceHandle } from './keyspace.ts'
+import { openStoreCore } from './open.ts'
+import type { KeyspaceOptions, OpenOptions } from './options.ts'
+import type { Snapshot } from './snapshots.ts'
+import type { StoreStats } from './stats.ts'
+import type { Store } from './store.ts'
+import type { StoreEvents } from './store-events.ts'
+import type { VerifyOptions, VerifyReport } from './verify.ts'
+import type { CommitInfo, WriteOptions } from './writer.ts'
+
+/**
+ * An embedded key-value store that is its own change log.
+ *
+ * ```ts
+ * const db = await Varve.open('./my-store')
+ * await db.put('key', 'value')
+ * for await (const event of db.scanSinceSeqno(1)) console.log(event.seqno, event.type)
+ * await db.close()
+ * ```
+ */
+export class Varve extends KeyspaceHandle implements AsyncDisposable {
+  readonly #store: Store
+
+  /** Opened by `Varve.open`. */
+  constructor(store: Store) {
+    super(store.defaultKeyspace, store)
+    this.#store = store
+  }
+
+  /**
+   * Opens or creates the store in directory `location`. Codes: LOCKED, NOT_FOUND (missing, and readOnly or !createIfMissing),
+   * EXISTS, INVALID_ARGUMENT (options; a file in the directory's place), CORRUPTION, UNSUPPORTED_FORMAT,
+   * MERGE_OPERATOR_MISMATCH, NO_SPACE, IO.
+   */
+  static async open(location: string, options?: OpenOptions): Promise<Varve> {
+    return new Varve(await openStoreCore(location, options))
+  }
+
+  /** Removes the files that Varve made in `location`, and the directory when it is then empty. Refuses an open store. */
+  static destroy(
+    location: string,
+    options?: { environment?: Partial<Environment> },
+  ): Promise<void> {
+    return destroyStore(location, options)
+  }
+
+  get location(): string {
+    return this.#store.location
+  }
+
+  get role(): 'primary' | 'replica' {
+    return this.#store.role
+  }
+
+  /** 'poisoned': a write or sync of the log failed for good; reads go on, writes are refused until it is reopened. */
+  get status(): 'open' | 'closing' | 'closed' | 'poisoned' {
+    return this.#store.status
+  }
+
+  /** Opens keyspace `name` (1 to 255 bytes of UTF-8), creating it where it is new; that takes no seqno. */
+  async keyspace(name: string, options?: KeyspaceOptions): Promise<Keyspace> {
+    const state = await this.#store.openKeyspace(name, options)
+    return state === this.#store.defaultKeyspace ? this : new KeyspaceHandle(state, this.#store)
+  }
+
+  /** Names of all keyspaces, sorted. */
+  keyspaces(): string[] {
+    return this.#store.keyspaceNames()
+  }
+
+  /** Deletes all its keys as one RangeTombstone event, then the keyspace; its history stays. */
+  async dropKeyspace(name: string, options?: WriteOptions): Promise<number> {
+    return this.#store.dropKeyspace(name, options)
+  }
+
+  batch(): Batch {
+    return this.#store.batch()
+  }
+
+  /** Atomic across keyspaces. A batch may be written once; an empty one is VARVE_INVALID_ARGUMENT. */
+  write(batch: Batch, options?: WriteOptions): Promise<CommitInfo> {
+    return this.#store.writer.write(batch, options)
+  }
+
+  /** A view of every keyspace as it is now, until closed. */
+  snapshot(): Snapshot {
+    return this.#store.openSnapshot()
+  }
+
+  /** Every event from `from` (0 means 1) to the latest, in order, each once. See docs/cdc.md. */
+  scanSinceSeqno(from: number | string, options?: ScanOptions): ChangeScan {
+    return this.#store.changes.scan(from, options)
+  }
+
+  /** Follows the stream in whole commits, as they are published. */
+  tail(options: TailOptions): ChangeTail {
+    return this.#store.changes.tail(options)
+  }
+
+  /** The first seqno committed at or after `timestampMs`, or latest + 1. Exact within retained history. */
+  async seqnoAt(timestampMs: number): Promise<number> {
+    return this.#store.changes.seqnoAt(timestampMs)
+  }
+
+  history(): HistoryInfo {
+    return this.#store.history()
+  }
+
+  /** Syncs, then gives up history below `floor`; consumers below it become 'lost'. */
+  async truncateHistory(floor: number): Promise<void> {
+    return this.#store.truncateHistory(floor)
+  }
+
+  /** Opens or creates the durable consumer `name`. `from` counts only when it is created. Default 'oldest'. */
+  async consumer(name: string, options?: ConsumerOptions): Promise<Consumer> {
+    return this.#store.changes.consumer(name, options)
+  }
+
+  consumers(): ConsumerInfo[] {
+    return this.#store.changes.consumers()
+  }
+
+  async dropConsumer(name: string): Promise<void> {
+    return this.#store.changes.dropConsumer(name)
+  }
+
+  /** On a readOnly store: takes in what its writer did since. Resolves to latest. */
+  async refresh(): Promise<number> {
+    return this.#store.refresh()
+  }
+
+  /** Makes every acknowledged write durable. */
+  async sync(): Promise<void> {
+    return this.#store.sync()
+  }
+
+  /** Writes the memtables to segments. */
+  async flush(): Promise<void> {
+    return this.#store.flush()
+  }
+
+  /** Compacts a key range (default: everything) down to the last level. History stays readable. */
+  async compact(range?: CompactRange): Promise<void> {
+    return this.#store.compact(range)
+  }
+
+  /** Reads every file, checks every checksum, and that every seqno from the floor to the latest stands exactly once. */
+  async verify(options?: VerifyOptions): Promise<VerifyReport> {
+    return this.#store.verify(options)
+  }
+
+  stats(): StoreStats {
+    return this.#store.stats()
+  }
+
+  /** Waits for running work, syncs, releases the lock. Tails get what is committed, then end. Idempotent. */
+  close(): Promise<void> {
+    return this.#store.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  on<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): this {
+    this.#store.events.on(event, listener)
+    return this
+  }
+
+  off<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): this {
+    this.#store.events.off(event, listener)
+    return this
+  }
+}

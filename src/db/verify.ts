@@ -1,0 +1,184 @@
+/**
+ * `verify()`: reads every file of the store from beginning to end, and holds the stream against its promise.
+ */
+import { hasCode, VarveError } from '../base/errors.ts'
+import { blobFileName, joinPath, segmentFileName, walFileName } from '../env/file-names.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import { BlobReader } from '../blob/blob-reader.ts'
+import { verifySegment } from '../segment/segment-verify.ts'
+import { verifyLog } from '../wal/wal-verify.ts'
+import { verifyManifest } from '../version/manifest-verify.ts'
+import type { Version } from '../version/version.ts'
+import { aborted } from './arguments.ts'
+import type { Changes } from './changes.ts'
+import { type Checks, checkOptions, isSignal } from './option-check.ts'
+
+export interface VerifyOptions {
+  signal?: AbortSignal
+  /** Bytes read so far, and in all. */
+  onProgress?: (done: number, total: number) => void
+}
+
+export interface VerifyProblem {
+  file: string
+  offset?: number
+  code: string
+  message: string
+}
+
+export interface VerifyReport {
+  ok: boolean
+  filesChecked: number
+  bytesChecked: number
+  problems: VerifyProblem[]
+}
+
+export interface VerifyTarget {
+  readonly directory: string
+  readonly fs: FileSystem
+  readonly version: Version
+  readonly changes: Changes
+  /** Logs that are in use, with the bytes of each that were acknowledged. */
+  logs(): readonly { readonly number: number; readonly bytes: number }[]
+  readonly manifestPath: string
+}
+
+const CHECKS: Checks = {
+  signal: isSignal,
+  onProgress: (value) =>
+    typeof value === 'function' ? undefined : { message: 'must be a function', isType: true },
+}
+
+export async function verifyStore(
+  target: VerifyTarget,
+  options: VerifyOptions = {},
+): Promise<VerifyReport> {
+  checkOptions(options, CHECKS)
+  const run = new Verification(target, options)
+  const version = target.version.acquire()
+  try {
+    return await run.run(version)
+  } finally {
+    version.release()
+  }
+}
+
+class Verification {
+  readonly #target: VerifyTarget
+  readonly #options: VerifyOptions
+  readonly #report: VerifyReport = { ok: true, filesChecked: 0, bytesChecked: 0, problems: [] }
+  #total = 0
+  readonly #onBytes = (bytes: number): void => {
+    this.#report.bytesChecked += bytes
+    this.#options.onProgress?.(Math.min(this.#report.bytesChecked, this.#total), this.#total)
+    this.#checkAborted()
+  }
+
+  constructor(target: VerifyTarget, options: VerifyOptions) {
+    this.#target = target
+    this.#options = options
+  }
+
+  async run(version: Version): Promise<VerifyReport> {
+    const { fs, directory, manifestPath } = this.#target
+    const logs = this.#target.logs()
+    const segments = [...version.segments()]
+    const blobs = [...version.blobs.values()]
+    for (const { bytes } of [...segments, ...blobs, ...logs]) this.#total += bytes
+    this.#checkAborted()
+    await this.#file(manifestPath, () => verifyManifest(fs, directory))
+    for (const log of logs) {
+      const path = joinPath(directory, walFileName(log.number))
+      await this.#file(path, () =>
+        verifyLog({ fs, path, number: log.number, bytes: log.bytes, logId: version.state.logId }),
+      )
+      this.#onBytes(log.bytes)
+    }
+    for (const meta of segments) {
+      const path = joinPath(directory, segmentFileName(meta.number))
+      await this.#file(path, async () => {
+        const file = fs.openRead(path)
+        try {
+          return await verifySegment(file, meta, this.#onBytes)
+        } finally {
+          file.close()
+        }
+      })
+    }
+    for (const meta of blobs) {
+      const path = joinPath(directory, blobFileName(meta.number))
+      await this.#file(path, async () => {
+        const file = fs.openRead(path)
+        try {
+          return await new BlobReader(file, meta.number, undefined).verify(meta, this.#onBytes)
+        } finally {
+          file.close()
+        }
+      })
+    }
+    if (this.#report.problems.length === 0) await this.#stream()
+    this.#report.ok = this.#report.problems.length === 0
+    return this.#report
+  }
+
+  async #file(
+    path: string,
+    check: () => Promise<readonly { offset?: number | undefined; message: string }[]>,
+  ): Promise<void> {
+    this.#report.filesChecked++
+    try {
+      for (const { offset, message } of await check()) {
+        this.#problem(path, offset, 'VARVE_CORRUPTION', message)
+      }
+    } catch (error) {
+      this.#caught(path, error)
+    }
+  }
+
+  /** Every seqno from the floor to the latest stands exactly once: a scan without filters checks that itself. */
+  async #stream(): Promise<void> {
+    const { changes, directory } = this.#target
+    const scan = changes.scan(changes.floor)
+    try {
+      let expected = changes.floor
+      for (;;) {
+        const batch = await scan.nextBatch()
+        if (batch.length === 0) break
+        for (const { seqno } of batch) {
+          if (seqno !== expected) {
+            this.#problem(directory, undefined, 'VARVE_CORRUPTION', `seqno ${expected} is missing`)
+            return
+          }
+          expected++
+        }
+        this.#checkAborted()
+      }
+    } catch (error) {
+      this.#caught(directory, error)
+    } finally {
+      await scan.close()
+    }
+  }
+
+  #caught(path: string, error: unknown): void {
+    if (hasCode(error, 'VARVE_ABORTED')) throw error
+    if (!(error instanceof Error)) throw error
+    const details = error instanceof VarveError ? error.details : {}
+    const { file, offset } = details
+    this.#problem(
+      typeof file === 'string' ? file : path,
+      typeof offset === 'number' ? offset : undefined,
+      error instanceof VarveError ? error.code : 'VARVE_IO',
+      error.message,
+    )
+  }
+
+  #problem(file: string, offset: number | undefined, code: string, message: string): void {
+    this.#report.problems.push({ file, ...(offset === undefined ? {} : { offset }), code, message })
+  }
+
+  #checkAborted(): void {
+    const { signal } = this.#options
+    if (signal?.aborted === true) throw aborted(signal)
+  }
+}

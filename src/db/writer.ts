@@ -1,0 +1,233 @@
+/**
+ * The front of the commit pipeline: turns public calls into encoded commits, refusing what is wrong before anything is
+ * written.
+ */
+import { assert } from '../base/assert.ts'
+import { EMPTY_BYTES } from '../base/bytes.ts'
+import { FLAG_DROPS_KEYSPACE, FLAG_OPEN_END, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
+import { invalidArgument, VarveError } from '../base/errors.ts'
+import type { CommitEncoder } from '../batch/commit-encoder.ts'
+import { encodeFields } from '../batch/commit-encoder.ts'
+import type { CommitPipeline } from '../write/commit-pipeline.ts'
+import type { PendingCommit } from '../write/pending-commit.ts'
+import { Staging } from '../write/staging.ts'
+import { aborted, type BytesLike, toMeta } from './arguments.ts'
+import { Batch, type BatchAck, type ResolveKeyspace } from './batch.ts'
+import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
+import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
+
+export interface WriteOptions {
+  /** The promise resolves when the write is on disk. It is visible before. */
+  sync?: boolean
+  /** At most 256 bytes that travel with the commit's events. */
+  meta?: BytesLike
+  /** Counts until the commit is in the write-ahead log. */
+  signal?: AbortSignal
+}
+
+/** Seqnos of a written batch. */
+export interface CommitInfo {
+  readonly first: number
+  readonly last: number
+}
+
+const WRITE_CHECKS: Checks = { sync: isBoolean, meta: isBytesLike, signal: isSignal }
+
+/** What a commit with consumer acks has to pass and do; see cdc/consumers.ts. */
+export interface AckPort {
+  /** Throws to refuse the ack. `last`: seqno of the commit's last operation. */
+  check(ack: BatchAck, last: number): void
+  /** `last`: as for `check`; `timeMs`: of the commit. */
+  apply(ack: BatchAck, last: number, timeMs: number): void
+}
+
+export interface WriterOptions {
+  /** Undefined where `ensureWritable` always throws. */
+  readonly pipeline: CommitPipeline | undefined
+  readonly sync: boolean
+  /** Throws where local writes are refused: readOnly, replica, closed, poisoned. */
+  readonly ensureWritable: () => void
+  readonly acks: AckPort
+  readonly resolveKeyspace: ResolveKeyspace
+}
+
+/** What a commit does besides its operations. */
+interface CommitEffects {
+  readonly timeMs?: number | undefined
+  readonly check?: ((first: number) => void) | undefined
+  readonly published?: ((first: number) => void) | undefined
+}
+
+export class Writer {
+  readonly #given: CommitPipeline | undefined
+  readonly #staging = new Staging()
+  readonly #options: WriterOptions
+
+  constructor(options: WriterOptions) {
+    this.#given = options.pipeline
+    this.#options = options
+  }
+
+  /** One operation, already checked, as a commit of its own. Resolves to its seqno. */
+  single(
+    keyspace: KeyspaceState,
+    kind: number,
+    key: Uint8Array,
+    value: Uint8Array,
+    options: WriteOptions | undefined,
+    published?: (first: number) => void,
+  ): Promise<number> {
+    this.#options.ensureWritable()
+    this.#pipeline.ensureOpen()
+    if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+    const staging = this.#staging
+    if (options === undefined && published === undefined) {
+      if (this.#pipeline.isEmpty) staging.reset()
+      staging.encode(kind, keyspace.id, key, value, EMPTY_BYTES)
+      return new Promise((resolve, reject) => {
+        this.#pipeline.submit({
+          bytes: staging.bytes,
+          start: staging.start,
+          end: staging.end,
+          operations: 1,
+          sync: this.#options.sync,
+          timeMs: undefined,
+          check: undefined,
+          published: undefined,
+          resolve,
+          reject,
+          aborted: undefined,
+          unwatch: undefined,
+        })
+      })
+    }
+    const fields = fieldsOf(options, [])
+    if (this.#pipeline.isEmpty) staging.reset()
+    staging.encode(kind, keyspace.id, key, value, fields)
+    return this.#submit(staging.bytes, staging.start, staging.end, 1, options, { published })
+  }
+
+  /** All operations of the batch, atomically. */
+  async write(batch: Batch, options: WriteOptions | undefined): Promise<CommitInfo> {
+    if (!(batch instanceof Batch)) throw invalidArgument('write() takes a batch made by batch()')
+    this.#options.ensureWritable()
+    this.#pipeline.ensureOpen()
+    checkOptions(options, WRITE_CHECKS)
+    throwIfAborted(options?.signal)
+    const { encoder, acks, keyspaces } = batch.take(this.#options.resolveKeyspace)
+    for (const keyspace of keyspaces) {
+      if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+    }
+    const operations = encoder.operations
+    const effects: CommitEffects =
+      acks.length === 0
+        ? {}
+        : {
+            check: (first) => {
+              for (const ack of acks) this.#options.acks.check(ack, first + operations - 1)
+            },
+            published: (first) => {
+              const last = first + operations - 1
+              for (const ack of acks) this.#options.acks.apply(ack, last, this.#pipeline.lastTimeMs)
+            },
+          }
+    const record = encoder.finish(fieldsOf(options, acks))
+    const first = await this.#submit(record, 0, record.length, operations, options, effects)
+    return { first, last: first + operations - 1 }
+  }
+
+  /** Drops a keyspace: one range tombstone over all of it. `published` runs when it is visible. */
+  dropKeyspace(
+    keyspace: KeyspaceState,
+    options: WriteOptions | undefined,
+    published: (seqno: number) => void,
+  ): Promise<number> {
+    return this.single(
+      keyspace,
+      KIND_RANGE_DELETE | FLAG_OPEN_END | FLAG_DROPS_KEYSPACE,
+      EMPTY_BYTES,
+      EMPTY_BYTES,
+      options,
+      published,
+    )
+  }
+
+  /** A commit made elsewhere in the store (acks on their own, a replica's commits); sync as given. */
+  commit(
+    encoder: CommitEncoder,
+    fields: Buffer,
+    options: { sync: boolean; signal?: AbortSignal | undefined },
+    effects: CommitEffects,
+  ): Promise<number> {
+    this.#pipeline.ensureOpen()
+    const operations = encoder.operations
+    const record = encoder.finish(fields)
+    return this.#submit(record, 0, record.length, operations, options, effects)
+  }
+
+  get #pipeline(): CommitPipeline {
+    assert(this.#given !== undefined, 'who may write has a pipeline')
+    return this.#given
+  }
+
+  #submit(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    operations: number,
+    options: { sync?: boolean | undefined; signal?: AbortSignal | undefined } | undefined,
+    effects: CommitEffects,
+  ): Promise<number> {
+    return new Promise((resolve, reject) => {
+      const commit: PendingCommit = {
+        bytes,
+        start,
+        end,
+        operations,
+        sync: options?.sync ?? this.#options.sync,
+        timeMs: effects.timeMs,
+        check: effects.check,
+        published: effects.published,
+        resolve,
+        reject,
+        aborted: undefined,
+        unwatch: undefined,
+      }
+      const signal = options?.signal
+      if (signal !== undefined) watch(commit, signal)
+      this.#pipeline.submit(commit)
+    })
+  }
+}
+
+function watch(commit: PendingCommit, signal: AbortSignal): void {
+  const onAbort = (): void => {
+    commit.aborted = aborted(signal)
+    commit.reject(commit.aborted)
+  }
+  signal.addEventListener('abort', onAbort, { once: true })
+  commit.unwatch = () => signal.removeEventListener('abort', onAbort)
+}
+
+function fieldsOf(options: WriteOptions | undefined, acks: readonly BatchAck[]): Buffer {
+  checkOptions(options, WRITE_CHECKS)
+  throwIfAborted(options?.signal)
+  const meta = options?.meta === undefined ? undefined : toMeta(options.meta)
+  if (meta === undefined && acks.length === 0) return EMPTY_BYTES
+  return encodeFields({ meta, acks })
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted(signal)
+}
+
+/** For callers that refuse before they reach the writer. */
+export function readOnlyError(reason: 'readOnly' | 'replica'): VarveError {
+  return new VarveError(
+    'VARVE_READ_ONLY',
+    reason === 'readOnly'
+      ? 'the store was opened readOnly'
+      : 'the store is a replica: it accepts only applyChanges until it is promoted',
+    { reason },
+  )
+}

@@ -1,0 +1,46 @@
+/**
+ * `varve`: an embedded key-value store whose log-structured merge tree is its change log. Start at `Varve.open`.
+ */
+import { Varve } from './db/varve.ts'
+
+export { Varve }
+export { hasCode, VarveError, type VarveErrorCode } from './base/errors.ts'
+export {
+  decodeCounter,
+  encodeCounter,
+  type MergeOperator,
+  mergeOperators,
+} from './base/merge-operators.ts'
+export type { Batch } from './db/batch.ts'
+export type { BytesLike } from './db/arguments.ts'
+export type { Cursor } from './read/cursor.ts'
+export type { CommitInfo, WriteOptions } from './db/writer.ts'
+export type { HistoryInfo } from './db/history-info.ts'
+export type { HistoryPolicy, KeyspaceOptions, OpenOptions } from './db/options.ts'
+export type { Keyspace } from './db/keyspace.ts'
+export type { RangeOptions, ReadOptions } from './db/reader.ts'
+export type { Snapshot } from './db/snapshots.ts'
+export type { StoreEvents } from './db/store-events.ts'
+export type { StoreStats } from './db/stats.ts'
+export type { VerifyReport } from './db/verify.ts'
+export type { Environment } from './env/environment.ts'
+export type { FileSystem } from './env/file-system.ts'
+export type {
+  ChangeEvent,
+  Insert,
+  MergeOperand,
+  PointTombstone,
+  RangeTombstone,
+} from './cdc/change-event.ts'
+export type { ScanStats } from './cdc/scan-tally.ts'
+export type { ChangeScan } from './cdc/scan.ts'
+export type { ChangeBatch, ChangeTail } from './cdc/tail.ts'
+export type { Consumer, ConsumerInfo } from './cdc/consumers.ts'
+export type {
+  ChangeFilterOptions as ChangeFilter,
+  ConsumerOptions,
+  ScanOptions,
+  TailOptions,
+} from './cdc/change-options.ts'
+
+export type Seqno = number

@@ -1,0 +1,340 @@
+/**
+ * The one way in which anything is written: a queue of encoded commits, drained once per turn of the event loop.
+ *
+ * ```
+ * put, write ──encode──> queue ──turn──> arena (seqno, time, frame) ──one write──> WAL ──publish──> visible ──> resolved
+ *                                                                                     └─fdatasync (durability.ts)──> resolved
+ * ```
+ *
+ * Invariants: a commit takes its seqnos when it is copied into the arena and nothing before it can still fail on its own
+ * account, so seqnos are dense and a refused commit takes none (I1). A commit becomes visible only when the log has it whole
+ * (change capture never shows what the death of the process could take back). After a short or refused write nothing more is
+ * written until the log was cut back to its last acknowledged record and synced (I8).
+ */
+import { assert } from '../base/assert.ts'
+import { writeU48 } from '../base/bytes.ts'
+import { VarveError } from '../base/errors.ts'
+import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts'
+import type { Durability } from './durability.ts'
+import type { MemtableSet } from './memtable-set.ts'
+import type { PendingCommit } from './pending-commit.ts'
+
+/** Above this many waiting bytes further writes are refused with VARVE_BUSY. */
+export const WAITING_BYTES_MAX: number = 2 ** 30
+/** One write to the log is cut near this size, so that a huge turn does not block the loop in one call. */
+const GROUP_BYTES = 8 * 1024 * 1024
+
+/** Why writes wait, or may not go on at all. */
+export type Admission =
+  /** There is room. */
+  | { readonly type: 'go' }
+  /** Go on, but not faster than `bytesPerSecond`. */
+  | { readonly type: 'slow'; readonly bytesPerSecond: number }
+  /** Wait for `resume()`. */
+  | { readonly type: 'wait' }
+  /** Refuse what waits. */
+  | { readonly type: 'refuse'; readonly error: VarveError }
+
+export interface PipelineHooks {
+  now(): number
+  /** Asked before each group; `needsRoom`: the active memtable is full and must be sealed first. */
+  admit(needsRoom: boolean): Admission
+  /** The active memtable was sealed. */
+  onSealed(): void
+  /** After a group became visible. */
+  onPublished(latest: number, bytes: number): void
+  /** A write failed in a way that is final: nothing is written until the store is reopened. */
+  onPoisoned(error: VarveError): void
+  /** Translates an error of the operating system. */
+  translate(cause: unknown, operation: string): VarveError
+  /** Runs `fn` after `ms`; unref'd. */
+  after(ms: number, fn: () => void): void
+}
+
+export class CommitPipeline {
+  #queue: PendingCommit[] = []
+  #head = 0
+  #waitingBytes = 0
+  #scheduled = false
+  #pausedUntilResume = false
+  #cuttingBack = false
+  #delayed = false
+  #closed = false
+  #failure: VarveError | undefined
+  #lastTimeMs: number
+  #drained: (() => void)[] = []
+  readonly #memtables: MemtableSet
+  readonly #durability: Durability
+  readonly #hooks: PipelineHooks
+  readonly #drain = (): void => {
+    this.#scheduled = false
+    this.#run()
+  }
+
+  constructor(
+    memtables: MemtableSet,
+    durability: Durability,
+    hooks: PipelineHooks,
+    lastTimeMs: number,
+  ) {
+    this.#memtables = memtables
+    this.#durability = durability
+    this.#hooks = hooks
+    this.#lastTimeMs = lastTimeMs
+  }
+
+  /** Nothing waits: staging buffers may be used again. */
+  get isEmpty(): boolean {
+    return this.#head === this.#queue.length
+  }
+
+  get waitingBytes(): number {
+    return this.#waitingBytes
+  }
+
+  get lastTimeMs(): number {
+    return this.#lastTimeMs
+  }
+
+  /** Throws what a new write must be refused with: poisoned, closed, or too much is waiting already. */
+  ensureOpen(): void {
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#closed) throw new VarveError('VARVE_CLOSED', 'the store is closed')
+    if (this.#waitingBytes > WAITING_BYTES_MAX) {
+      throw new VarveError('VARVE_BUSY', 'more than 1 GiB of writes is waiting already', {
+        waitingBytes: this.#waitingBytes,
+        max: WAITING_BYTES_MAX,
+      })
+    }
+  }
+
+  /** Queues an encoded commit. `ensureOpen` was called in the same turn. */
+  submit(commit: PendingCommit): void {
+    this.#queue.push(commit)
+    this.#waitingBytes += commit.end - commit.start
+    this.#schedule()
+  }
+
+  /** What admission was waiting for has happened. */
+  resume(): void {
+    this.#pausedUntilResume = false
+    if (!this.isEmpty) this.#schedule()
+  }
+
+  /** Resolves when nothing waits any more (everything was written or refused). */
+  drained(): Promise<void> {
+    if (this.isEmpty) return Promise.resolve()
+    return new Promise((resolve) => this.#drained.push(resolve))
+  }
+
+  /** Refuses new commits; those that wait are still written. */
+  close(): void {
+    this.#closed = true
+  }
+
+  /** Refuses everything from now on, also what waits. */
+  fail(error: VarveError): void {
+    this.#failure ??= error
+    this.#refuseAll(this.#failure)
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#pausedUntilResume || this.#cuttingBack || this.#delayed) return
+    this.#scheduled = true
+    queueMicrotask(this.#drain)
+  }
+
+  #run(): void {
+    while (!this.isEmpty) {
+      if (this.#failure !== undefined) return this.#refuseAll(this.#failure)
+      if (this.#cuttingBack || this.#delayed) return
+      const next = this.#queue[this.#head]!
+      if (next.aborted !== undefined) {
+        this.#take()
+        continue
+      }
+      const needsRoom = !this.#memtables.active.memtable.hasRoom(next.end - next.start)
+      const admission = this.#hooks.admit(needsRoom)
+      if (admission.type === 'wait') {
+        this.#pausedUntilResume = true
+        return
+      }
+      if (admission.type === 'refuse') return this.#refuseAll(admission.error)
+      if (needsRoom && !this.#rotate()) return
+      const written = this.#writeGroup()
+      if (admission.type === 'slow' && written > 0) {
+        this.#delayed = true
+        this.#hooks.after((written / admission.bytesPerSecond) * 1000, () => {
+          this.#delayed = false
+          this.#schedule()
+        })
+      }
+    }
+    this.#finishDrain()
+  }
+
+  #rotate(): boolean {
+    try {
+      this.#memtables.rotate()
+      this.#hooks.onSealed()
+      return true
+    } catch (cause) {
+      // Creating a log changes nothing that exists: whatever went wrong is this turn's problem only.
+      this.#refuseAll(this.#hooks.translate(cause, 'create log'))
+      return false
+    }
+  }
+
+  /** Writes as many waiting commits as fit together; returns their bytes. */
+  #writeGroup(): number {
+    const { memtable, wal } = this.#memtables.active
+    const start = memtable.arenaEnd
+    const firstSeqno = memtable.lastSeqno + 1
+    const lastTimeMs = this.#lastTimeMs
+    const now = this.#hooks.now()
+    let seqno = firstSeqno
+    let group: PendingCommit[] | undefined
+    let offsets: number[] | undefined
+    let single: PendingCommit | undefined
+    let singleOffset = 0
+    while (!this.isEmpty) {
+      const commit = this.#queue[this.#head]!
+      const bytes = commit.end - commit.start
+      if (commit.aborted !== undefined) {
+        this.#take()
+        continue
+      }
+      if (!memtable.hasRoom(bytes)) break
+      if (commit.check !== undefined) {
+        // The check looks at the state after all earlier commits, so those must be visible first.
+        if (single !== undefined) break
+        try {
+          commit.check(seqno)
+        } catch (error) {
+          this.#take()
+          commit.reject(error)
+          continue
+        }
+      }
+      this.#take()
+      this.#lastTimeMs = commit.timeMs ?? Math.max(this.#lastTimeMs, now)
+      const offset = memtable.append(commit.bytes, commit.start, commit.end)
+      writeU48(memtable.arena, offset + COMMIT_FIRST_SEQNO_AT, seqno)
+      writeU48(memtable.arena, offset + COMMIT_TIME_AT, this.#lastTimeMs)
+      wal.seal(memtable.arena, offset)
+      seqno += commit.operations
+      if (single === undefined) {
+        single = commit
+        singleOffset = offset
+      } else {
+        group ??= [single]
+        offsets ??= [singleOffset]
+        group.push(commit)
+        offsets.push(offset)
+      }
+      if (memtable.arenaEnd - start >= GROUP_BYTES || commit.published !== undefined) break
+    }
+    if (single === undefined) return 0
+    const bytes = memtable.arenaEnd - start
+    try {
+      wal.write(memtable.arena, start, memtable.arenaEnd)
+    } catch (cause) {
+      memtable.truncate(start)
+      this.#lastTimeMs = lastTimeMs
+      this.#writeFailed(group ?? [single], cause)
+      return 0
+    }
+    if (group === undefined) {
+      this.#publish(single, singleOffset)
+    } else {
+      for (let i = 0; i < group.length; i++) this.#publish(group[i]!, offsets![i]!)
+    }
+    assert(memtable.lastSeqno === seqno - 1, 'a commit takes exactly one seqno for each operation')
+    this.#hooks.onPublished(memtable.lastSeqno, bytes)
+    this.#acknowledge(group ?? [single], firstSeqno)
+    return bytes
+  }
+
+  #publish(commit: PendingCommit, offset: number): void {
+    const { memtable } = this.#memtables.active
+    const first = memtable.lastSeqno + 1
+    memtable.publish(offset)
+    commit.published?.(first)
+  }
+
+  #acknowledge(commits: readonly PendingCommit[], firstSeqno: number): void {
+    let seqno = firstSeqno
+    let synced: { commit: PendingCommit; first: number }[] | undefined
+    for (const commit of commits) {
+      if (commit.sync) {
+        synced ??= []
+        synced.push({ commit, first: seqno })
+      } else {
+        commit.resolve(seqno)
+      }
+      seqno += commit.operations
+    }
+    if (synced === undefined) return
+    const waiting = synced
+    this.#durability.sync().then(
+      () => {
+        for (const { commit, first } of waiting) commit.resolve(first)
+      },
+      (error: unknown) => {
+        for (const { commit } of waiting) commit.reject(error)
+      },
+    )
+  }
+
+  #writeFailed(commits: readonly PendingCommit[], cause: unknown): void {
+    const error = this.#hooks.translate(cause, 'write')
+    for (const commit of commits) commit.reject(error)
+    if (error.code !== 'VARVE_NO_SPACE') {
+      this.#hooks.onPoisoned(error)
+      return
+    }
+    this.#cuttingBack = true
+    this.#memtables.active.wal.cutBack().then(
+      () => {
+        this.#cuttingBack = false
+        if (!this.isEmpty) this.#schedule()
+        else this.#finishDrain()
+      },
+      (failure: unknown) => {
+        this.#cuttingBack = false
+        this.#hooks.onPoisoned(this.#hooks.translate(failure, 'cut back log'))
+      },
+    )
+  }
+
+  /** Takes the first commit off the queue: from here on it can no longer be aborted. */
+  #take(): void {
+    const commit = this.#queue[this.#head]!
+    this.#head++
+    this.#waitingBytes -= commit.end - commit.start
+    commit.unwatch?.()
+    if (this.#head > 1024 && this.#head * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head)
+      this.#head = 0
+    }
+  }
+
+  #refuseAll(error: VarveError): void {
+    while (!this.isEmpty) {
+      const commit = this.#queue[this.#head]!
+      this.#take()
+      if (commit.aborted === undefined) commit.reject(error)
+    }
+    this.#finishDrain()
+  }
+
+  #finishDrain(): void {
+    if (!this.isEmpty || this.#cuttingBack) return
+    this.#queue.length = 0
+    this.#head = 0
+    const drained = this.#drained
+    if (drained.length === 0) return
+    this.#drained = []
+    for (const resolve of drained) resolve()
+  }
+}

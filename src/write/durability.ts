@@ -1,0 +1,116 @@
+/**
+ * Who waits for the disk: one fdatasync at a time, for all commits that were written before it began.
+ *
+ * Logs are synced oldest first, so what is durable is always a prefix of the commits. A failed sync is final (design rule
+ * I8): everyone who waits is told, `onFailure` poisons the store, and no log is ever synced again.
+ */
+import { VarveError } from '../base/errors.ts'
+import type { MemtableSet } from './memtable-set.ts'
+
+interface Waiter {
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
+export class Durability {
+  #durable: number
+  #waiters: Waiter[] = []
+  #running: Promise<void> | undefined
+  #failure: VarveError | undefined
+  readonly #memtables: MemtableSet
+  readonly #onFailure: (error: VarveError) => void
+  readonly #onAdvance: (durable: number) => void
+
+  constructor(
+    memtables: MemtableSet,
+    options: {
+      durable: number
+      onFailure: (error: VarveError) => void
+      onAdvance: (durable: number) => void
+    },
+  ) {
+    this.#memtables = memtables
+    this.#durable = options.durable
+    this.#onFailure = options.onFailure
+    this.#onAdvance = options.onAdvance
+  }
+
+  /** Every commit up to this seqno survives a power cut. */
+  get durableSeqno(): number {
+    return this.#durable
+  }
+
+  get isBehind(): boolean {
+    const { active, sealed } = this.#memtables
+    return (
+      active.wal.syncedSize < active.wal.size || sealed.some(({ wal }) => wal.syncedSize < wal.size)
+    )
+  }
+
+  /** Resolves when everything written so far is durable. Also waits when nothing new has a seqno (fields-only commits). */
+  sync(): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    if (!this.isBehind && this.#running === undefined) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#start()
+    })
+  }
+
+  /** After poisoning for another reason: no more syncs, and everyone who waits is told. */
+  fail(error: VarveError): void {
+    if (this.#failure !== undefined) return
+    this.#failure = error
+    this.#rejectAll(error)
+  }
+
+  /** Resolves when no sync is running. */
+  async settled(): Promise<void> {
+    while (this.#running !== undefined) await this.#running
+  }
+
+  #start(): void {
+    if (this.#running !== undefined) return
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+    })
+  }
+
+  async #run(): Promise<void> {
+    // One turn of microtasks: commits of the same turn share this sync.
+    await Promise.resolve()
+    while (this.#waiters.length > 0 && this.#failure === undefined) {
+      const served = this.#waiters
+      this.#waiters = []
+      const target = this.#memtables.latestSeqno
+      try {
+        for (const { wal } of [...this.#memtables.sealed, this.#memtables.active]) {
+          if (wal.syncedSize < wal.size) await wal.sync()
+        }
+      } catch (cause) {
+        const error = new VarveError(
+          'VARVE_IO',
+          'syncing the write-ahead log failed; the store accepts no more writes until it is reopened',
+          { operation: 'sync' },
+          { cause },
+        )
+        this.#waiters = [...served, ...this.#waiters]
+        this.#failure = error
+        this.#rejectAll(error)
+        this.#onFailure(error)
+        return
+      }
+      if (target > this.#durable) {
+        this.#durable = target
+        this.#onAdvance(target)
+      }
+      for (const waiter of served) waiter.resolve()
+    }
+  }
+
+  #rejectAll(error: VarveError): void {
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const waiter of waiters) waiter.reject(error)
+  }
+}

@@ -1,0 +1,47 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { Driver } from './driver.ts'
+import { step } from './steps.ts'
+
+const SEEDS = Number(process.env['VARVE_MODEL_SEEDS'] ?? 200)
+const FIRST_SEED = Number(process.env['VARVE_MODEL_FIRST_SEED'] ?? 1)
+const GROUPS = 8
+
+/** Plays one random history; a failure is shrunk and printed with its seed. */
+async function playSeed(seed: number): Promise<void> {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }),
+      async (steps) => {
+        const driver = new Driver({
+          tuning: { levelRatio: 3, level0Trigger: 2, baseLevelBytes: 24 * 1024 },
+        })
+        await driver.open()
+        try {
+          for (const one of steps) await driver.play(one)
+          await driver.checkAll()
+          await driver.play({ op: 'reopen' })
+          await driver.checkAll()
+          await driver.play({ op: 'compactAll' })
+          await driver.checkAll()
+        } finally {
+          await driver.close()
+        }
+      },
+    ),
+    { seed, numRuns: 1, endOnFailure: false, verbose: 1 },
+  )
+}
+
+for (let group = 0; group < GROUPS; group++) {
+  test(`a random history equals the model, seeds ${group} modulo ${GROUPS}`, {
+    timeout: 600_000,
+  }, async () => {
+    let played = 0
+    for (let seed = FIRST_SEED + group; seed < FIRST_SEED + SEEDS; seed += GROUPS) {
+      await playSeed(seed)
+      played++
+    }
+    expect(played).toBeGreaterThan(0)
+  })
+}
