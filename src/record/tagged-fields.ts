@@ -53,8 +53,10 @@ export function readFields(
 ): void {
   while (reader.remaining > 0) {
     const tag = reader.varint()
-    const length = reader.bounded(reader.remaining, 'length of a field')
+    const length = reader.varint()
     const start = reader.position
+    // Against what is left behind the length itself.
+    if (length > reader.remaining) reader.fail(`a field of ${length} bytes is cut off`)
     const field = new ByteReader(reader.bytes, start, start + length, source.fail)
     if (!visit(tag, field) && (tag & TAG_IGNORABLE) === 0) {
       throw unsupportedFormat('a field', {
