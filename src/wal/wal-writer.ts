@@ -66,7 +66,7 @@ export class WalWriter {
       return new WalWriter(fs, directory, file, { ...options, number, header })
     } catch (error) {
       file.close()
-      fs.remove(path)
+      removeAttempt(fs, path)
       throw error
     }
   }
@@ -161,6 +161,7 @@ export class WalWriter {
     } catch (error) {
       this.#isBroken = true
       this.unseal()
+      this.#truncateAtOnce()
       throw error
     }
     this.#accept(end - start)
@@ -219,6 +220,18 @@ export class WalWriter {
     return { ...this.end, isDurable: this.isDurable }
   }
 
+  /**
+   * The rejected bytes may be whole records: nobody should find them when the process dies before `cutBack`. Only that one
+   * makes it certain, so a failure here changes nothing.
+   */
+  #truncateAtOnce(): void {
+    try {
+      this.#file.truncate(this.#size)
+    } catch {
+      // `cutBack` tries again, and says what is wrong.
+    }
+  }
+
   #accept(bytes: number): void {
     this.#size += bytes
     this.#lastChecksum = this.#sealedChecksum
@@ -257,5 +270,14 @@ export class WalWriter {
     await this.#file.sync()
     // The first time: without its directory entry a power cut can lose the file with all that was synced in it.
     if (this.#syncedSize === 0 && size > 0) await this.#fs.syncDirectory(this.#directory)
+  }
+}
+
+/** What cannot be removed is an orphan that begins no chain: the next open removes it. */
+function removeAttempt(fs: FileSystem, path: string): void {
+  try {
+    fs.remove(path)
+  } catch {
+    // The error that led here says more.
   }
 }
