@@ -33,6 +33,8 @@ export interface WalChain {
   readonly logs: readonly WalFile[]
   /** Logs with higher numbers than the first that are not part of the chain. */
   readonly others: readonly WalFile[]
+  /** Those of the others that continue a log which is missing or whose header is damaged, as far as one can follow. */
+  readonly detached: readonly WalFile[]
 }
 
 export interface WalChainOptions {
@@ -79,7 +81,9 @@ export async function loadWalChain(options: WalChainOptions): Promise<WalChain> 
   const others = new Set(files.slice(1))
   for (;;) {
     const next = await successor(fs, logs.at(-1)!, [...others], logId)
-    if (next === undefined) return { logs, others: [...others] }
+    if (next === undefined) {
+      return { logs, others: [...others], detached: detachedOf(logs, [...others], walNumber) }
+    }
     others.delete(next)
     logs.push(next)
   }
@@ -100,6 +104,27 @@ async function successor(
     }
   }
   return chosen
+}
+
+/**
+ * A recovery that did not finish leaves a chain of its own, with a beginning: nothing in that was promised. What has no
+ * beginning may be the rest of our chain.
+ */
+function detachedOf(
+  logs: readonly WalFile[],
+  others: readonly WalFile[],
+  walNumber: number,
+): WalFile[] {
+  const detached = new Set<number>()
+  const byNumber = new Map([...logs, ...others].map((log) => [log.number, log]))
+  // Ascending: a log comes after the one that it continues.
+  for (const { number, header } of others) {
+    const link = header?.previous
+    if (link === undefined || link.number < walNumber) continue
+    const isLost = byNumber.get(link.number)?.header === undefined
+    if (isLost || detached.has(link.number)) detached.add(number)
+  }
+  return others.filter(({ number }) => detached.has(number))
 }
 
 /** What a look at a whole log tells of those before it. */

@@ -13,6 +13,7 @@
  * Nothing here changes the disk.
  */
 import { corruption } from '../base/errors.ts'
+import { joinPath, walFileName } from '../env/file-names.ts'
 import {
   checkCommit,
   commitFirstSeqno,
@@ -216,22 +217,20 @@ class Replay {
     this.#torn = { file: log.path, offset, reason }
   }
 
-  /** Path of a later log that proves that `log` had been durable to its end. */
+  /** Path of a later log of the chain that proves that `log` had been durable to its end. */
   async #proofOfDurability(log: WalFile): Promise<string | undefined> {
     const { fs, logId } = this.#options
-    for (const later of [...this.#chain.logs, ...this.#chain.others]) {
-      if (later.number <= log.number || later.header?.previous === undefined) continue
-      if (later.header.previous.number < log.number) continue
-      const isProof =
-        later.header.previous.isDurable || (await scanLog(fs, later, logId)).hasDurableRecords
-      if (isProof) return later.path
+    const { logs } = this.#chain
+    for (const later of logs.slice(logs.indexOf(log) + 1)) {
+      if (later.header!.previous!.isDurable) return later.path
+      if ((await scanLog(fs, later, logId)).hasDurableRecords) return later.path
     }
     return undefined
   }
 
   /** What is left out must not hold anything that was promised. */
   async #checkDropped(dropped: readonly WalFile[]): Promise<void> {
-    const { fs, logId, cleanEnd, walNumber } = this.#options
+    const { fs, logId, directory, cleanEnd } = this.#options
     for (const log of cleanEnd === undefined ? [] : dropped) {
       if (!(await scanLog(fs, log, logId)).hasCommits) continue
       throw corruption('commits stand behind the end of a log that was closed cleanly', {
@@ -239,14 +238,13 @@ class Replay {
         offset: 0,
       })
     }
-    for (const log of this.#chain.others) {
-      const link = log.header?.previous
-      if (link === undefined || link.number < walNumber) continue
+    for (const log of this.#chain.detached) {
+      const link = log.header!.previous!
       if (!link.isDurable && !(await scanLog(fs, log, logId)).hasDurableRecords) continue
-      throw corruption(`log ${link.number}, which this one continues, is missing`, {
-        file: log.path,
-        offset: 0,
-      })
+      throw corruption(
+        `a log is missing or its header is damaged, although ${log.path} proves that it was durable`,
+        { file: joinPath(directory, walFileName(link.number)) },
+      )
     }
   }
 

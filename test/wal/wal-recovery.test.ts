@@ -130,6 +130,22 @@ describe('recovery of a chain of logs', () => {
     expect((await replay(fs, { walNumber: 4 })).seqnos).toEqual([[1, 6]])
   })
 
+  test('leaves out a chain that a recovery had only begun, however durable, and takes it for no proof', async () => {
+    const { fs, logs } = await threeLogs()
+    const copy = createLog(fs, 4)
+    await copy.sync()
+    writeCommits(copy, [commitOf(1, 6)])
+    const second = createLog(fs, 5, copy)
+    await second.sync()
+    writeCommits(second, [commitOf(7, 1)])
+    await second.sync()
+    expect((await replay(fs)).droppedLogs).toEqual([4, 5])
+    truncate(fs, 1, logs[0]!.size - 1)
+    expect((await replay(fs)).lastSeqno).toBe(1)
+    fs.remove(logPath(4))
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(4) } })
+  })
+
   test('skips what is in segments, and says so', async () => {
     const { fs } = await threeLogs()
     const replayed = await replay(fs, { walNumber: 2, lastFlushedSeqno: 2 })
