@@ -25,11 +25,11 @@ const choices = readChoices(
 const folder = mkdtempSync(join(choices.dataFolder ?? tmpdir(), 'varve-compare-'))
 const checkout = join(folder, 'checkout')
 const display = createProgressDisplay()
+const build = buildBench()
 try {
   runCommand('git', ['worktree', 'add', '--detach', checkout, commit], projectFolder)
   const modules = join(checkout, 'node_modules')
   if (!existsSync(modules)) symlinkSync(join(projectFolder, 'node_modules'), modules)
-  const build = buildBench()
   const sides = [
     { name: 'then', varveModule: buildEngine(checkout) },
     { name: 'now', varveModule: build.varveModule },
@@ -63,4 +63,5 @@ try {
 } finally {
   runCommand('git', ['worktree', 'remove', '--force', checkout], projectFolder)
   rmSync(folder, { recursive: true, force: true })
+  build.remove()
 }

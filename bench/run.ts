@@ -50,6 +50,7 @@ const results: Results = {
   ...(await runner.run(planRound(workloads, choices.plan)).finally(() => {
     display.end()
     runner.removeData()
+    build.remove()
   })),
 }
 report(results)

@@ -10,6 +10,7 @@ export interface Build {
   readonly childModule: string
   /** URL of the compiled engine. */
   readonly varveModule: string
+  remove(): void
 }
 
 export const projectFolder: string = join(benchFolder(), '..')
@@ -26,12 +27,13 @@ export function installPeers(): void {
 
 export function buildBench(): Build {
   const folder = benchFolder()
-  const output = join(folder, 'dist')
-  rmSync(output, { recursive: true, force: true })
-  compile(join(folder, 'tsconfig.json'))
+  // Inside bench/, where the peers are found; of this process, so that two runs do not meet.
+  const output = join(folder, 'dist', String(process.pid))
+  compile(join(folder, 'tsconfig.json'), '--outDir', output)
   return {
     childModule: join(output, 'bench', 'child.js'),
     varveModule: pathToFileURL(join(output, 'src', 'index.js')).href,
+    remove: () => rmSync(output, { recursive: true, force: true }),
   }
 }
 

@@ -1,5 +1,5 @@
 /** Bars side by side for several engines, one group a workload, on a logarithmic axis. */
-import { formatCount } from './format.ts'
+import { formatCount, formatTick } from './format.ts'
 import { colorOf, legend, line, logScale, round, svgDocument, text } from './svg.ts'
 
 export interface BarChart {
@@ -16,7 +16,7 @@ export interface BarChart {
 const WIDTH = 860
 const LEFT = 300
 const RIGHT = 70
-const TOP = 78
+const TOP = 84
 const BAR = 11
 const GAP = 12
 
@@ -27,10 +27,10 @@ export function barChart(chart: BarChart): string {
   const scale = logScale(values, LEFT, WIDTH - RIGHT)
   const groupHeight = chart.series.length * (BAR + 1) + GAP
   const bottom = TOP + chart.groups.length * groupHeight
-  const parts = [...legend(16, 50, chart.series)]
+  const parts = [...legend(chart.series, WIDTH)]
   for (const tick of scale.ticks) {
     parts.push(line(scale.at(tick), TOP - 8, scale.at(tick), bottom, 'grid'))
-    parts.push(text(scale.at(tick), bottom + 16, formatCount(tick), axisText('middle')))
+    parts.push(text(scale.at(tick), bottom + 16, formatTick(tick), axisText('middle')))
   }
   parts.push(text(WIDTH - RIGHT, bottom + 34, chart.unit, axisText('end')))
   chart.groups.forEach((group, g) => {

@@ -1,5 +1,10 @@
 /** Figures as people read them. */
 
+/** 1, 10 k, 1 M: marks of an axis. */
+export function formatTick(value: number): string {
+  return formatCount(value).replace(/\.0+(?= |$)/, '')
+}
+
 /** 1.31 M, 375 k, 12.3: three digits. */
 export function formatCount(value: number): string {
   if (value >= 1e9) return `${threeDigits(value / 1e9)} G`

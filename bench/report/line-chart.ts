@@ -24,7 +24,7 @@ const WIDTH = 860
 const HEIGHT = 460
 const LEFT = 80
 const RIGHT = 24
-const TOP = 78
+const TOP = 100
 const BOTTOM = 60
 
 export function lineChart(chart: LineChart): string {
@@ -41,9 +41,8 @@ export function lineChart(chart: LineChart): string {
   )
   const parts = [
     ...legend(
-      16,
-      50,
       chart.series.map((series) => series.name),
+      WIDTH,
     ),
   ]
   for (const tick of y.ticks) {

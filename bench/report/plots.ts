@@ -10,7 +10,7 @@ import {
 } from '../workloads/skipping.ts'
 import type { Workload } from '../workloads/workload.ts'
 import { barChart } from './bar-chart.ts'
-import { formatCount } from './format.ts'
+import { formatTick } from './format.ts'
 import { type Axis, lineChart, type Series } from './line-chart.ts'
 import { cpusTitle } from './tables.ts'
 
@@ -80,7 +80,7 @@ function askedPlot(results: Results, cpus: number): Plot | undefined {
     seriesOf(results, cpus, 'sqlite triggers', 'better-sqlite3', select(flushed)),
   ].filter((each) => each.points.length > 1)
   if (series.length === 0) return undefined
-  const title = `Reading the last changes of ${formatCount(biggest)}, random keys`
+  const title = `Reading the last changes of ${formatTick(biggest)}, random keys`
   const svg = lineChart({ title, x: EVENTS_AXIS, y: TIME_AXIS, series })
   return { fileName: 'since-asked.svg', caption: `${title}: cost against what is asked for`, svg }
 }
@@ -102,13 +102,13 @@ function sizePlot(results: Results, cpus: number): Plot | undefined {
     seriesOf(results, cpus, 'classic-level log', 'classic-level', select({ state: 'flushed' })),
   ].filter((each) => each.points.length > 1)
   if (series.length === 0) return undefined
-  const title = `Reading the last ${formatCount(COMMON_COUNT)} changes, random keys`
-  const x: Axis = { label: 'changes in the store', format: formatCount }
+  const title = `Reading the last ${formatTick(COMMON_COUNT)} changes, random keys`
+  const x: Axis = { label: 'changes in the store', format: formatTick }
   const svg = lineChart({ title, x, y: TIME_AXIS, series })
   return { fileName: 'since-size.svg', caption: `${title}: cost against the store's size`, svg }
 }
 
-const EVENTS_AXIS: Axis = { label: 'changes asked for', format: formatCount }
+const EVENTS_AXIS: Axis = { label: 'changes asked for', format: formatTick }
 const TIME_AXIS: Axis = { label: 'ms', format: (value) => String(value) }
 
 interface Selection {

@@ -46,6 +46,8 @@ export function svgDocument(
   ].join('\n')
 }
 
+const LEGEND_LEFT = 16
+
 export interface TextOptions {
   readonly className?: string
   readonly anchor?: 'start' | 'middle' | 'end'
@@ -61,15 +63,22 @@ export function line(x1: number, y1: number, x2: number, y2: number, className: 
   return `<line class="${className}" x1="${round(x1)}" y1="${round(y1)}" x2="${round(x2)}" y2="${round(y2)}"/>`
 }
 
-/** Colored squares with names, one after the other from `x` on. */
-export function legend(x: number, y: number, names: readonly string[]): string[] {
+/** Colored squares with names, side by side, on as many rows as they need. */
+export function legend(names: readonly string[], width: number): string[] {
   const parts: string[] = []
+  let x = LEGEND_LEFT
+  let y = 48
   names.forEach((name, place) => {
+    const nameWidth = 34 + name.length * 6.6
+    if (x + nameWidth > width) {
+      x = LEGEND_LEFT
+      y += 18
+    }
     parts.push(
       `<rect x="${round(x)}" y="${y - 10}" width="11" height="11" rx="2" fill="${colorOf(name, place)}"/>`,
       text(x + 16, y, name),
     )
-    x += 34 + name.length * 6.6
+    x += nameWidth
   })
   return parts
 }

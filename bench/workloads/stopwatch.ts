@@ -35,16 +35,18 @@ export class Latencies {
   }
 }
 
+const WARM_UP_SECONDS_MIN = 0.2
+
 /**
- * Runs `step` until `seconds` have passed, looking at the clock once per `chunk` steps. A first tenth of the time is
- * spent without the clock, so that the compiler and the caches are warm for every engine.
+ * Runs `step` until `seconds` have passed, looking at the clock once per `chunk` steps. Before that it runs for a tenth of
+ * the time, uncounted, so that the compiler and the caches are warm for every engine.
  */
 export async function measureFor(
   seconds: number,
   chunk: number,
   step: () => unknown,
 ): Promise<Metrics> {
-  await runFor(seconds / 10, chunk, step)
+  await runFor(Math.max(WARM_UP_SECONDS_MIN, seconds / 10), chunk, step)
   const stopwatch = startStopwatch()
   const steps = await runFor(seconds, chunk, step)
   return stopwatch.stop(steps)
