@@ -53,7 +53,7 @@ export class MemtableIterator extends EntryIterator {
 
   next(): void {
     if (!this.valid) return
-    const older = this.#log.older[this.ordinal]!
+    const older = this.#log.olderOf(this.ordinal)
     if (older >= 0) {
       if (this.#chainAt + 1 < this.#chainCount) this.#chainAt++
       this.#show(older)
@@ -96,7 +96,7 @@ export class MemtableIterator extends EntryIterator {
   #toOldest(): void {
     this.#chainCount = 0
     const newest = this.#cursor.ordinal
-    if (newest < 0 || this.#log.older[newest]! < 0) {
+    if (newest < 0 || this.#log.olderOf(newest) < 0) {
       this.#show(newest)
       return
     }
@@ -106,11 +106,11 @@ export class MemtableIterator extends EntryIterator {
 
   /** Lists the versions of the current key down to the oldest, and finds the place of one of them; -1: of the oldest. */
   #collect(wanted: number): void {
-    const older = this.#log.older
+    const log = this.#log
     let chain = (this.#chain ??= new Int32Array(CHAIN_FIRST))
     let count = 0
     this.#chainAt = -1
-    for (let ordinal = this.#cursor.ordinal; ordinal >= 0; ordinal = older[ordinal]!) {
+    for (let ordinal = this.#cursor.ordinal; ordinal >= 0; ordinal = log.olderOf(ordinal)) {
       if (count === chain.length) {
         const grown = new Int32Array(count * 2)
         grown.set(chain)
@@ -131,7 +131,7 @@ export class MemtableIterator extends EntryIterator {
     const log = this.#log
     const arena = log.arena
     const operation = this.#operation
-    operation.read(arena, log.offsets[ordinal]!)
+    operation.read(arena, log.offsetOf(ordinal))
     this.valid = true
     this.ordinal = ordinal
     this.seqno = log.firstSeqno + ordinal

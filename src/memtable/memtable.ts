@@ -148,7 +148,7 @@ export class Memtable {
   }
 
   /** The commit records. Another array after an `append` that needed more room; offsets stay. */
-  get arena(): Uint8Array {
+  get arena(): Buffer {
     return this.#log.arena
   }
 
@@ -220,7 +220,7 @@ export class Memtable {
 
   /** Goes from `result` to the next older version of the same key with seqno <= snapshot. */
   older(result: MemtableEntry, snapshot: number): boolean {
-    return this.#fill(this.#log.older[result.ordinal]!, snapshot, result)
+    return this.#fill(this.#log.olderOf(result.ordinal), snapshot, result)
   }
 
   /**
@@ -381,16 +381,13 @@ export class Memtable {
 
   #rangeDelete(ordinal: number): RangeDelete {
     const { kind, keyStart, keyEnd, valueStart, valueEnd } = this.#read(ordinal)
-    const { buffer } = this.#log.arena
+    const arena = this.#log.arena
     return {
       ordinal,
       seqno: this.firstSeqno + ordinal,
       kind,
-      start: Buffer.from(buffer, keyStart, keyEnd - keyStart),
-      end:
-        (kind & FLAG_OPEN_END) === 0
-          ? Buffer.from(buffer, valueStart, valueEnd - valueStart)
-          : undefined,
+      start: arena.subarray(keyStart, keyEnd),
+      end: (kind & FLAG_OPEN_END) === 0 ? arena.subarray(valueStart, valueEnd) : undefined,
     }
   }
 
@@ -399,7 +396,7 @@ export class Memtable {
     const last = snapshot - this.firstSeqno
     if (last < 0) return false
     let ordinal = newest
-    while (ordinal > last) ordinal = log.older[ordinal]!
+    while (ordinal > last) ordinal = log.olderOf(ordinal)
     if (ordinal < 0) return false
     const operation = this.#read(ordinal)
     result.seqno = this.firstSeqno + ordinal
@@ -414,7 +411,7 @@ export class Memtable {
   #read(ordinal: number): Operation {
     const operation = this.#operation
     if (ordinal !== this.#readOrdinal) {
-      operation.read(this.#log.arena, this.#log.offsets[ordinal]!)
+      operation.read(this.#log.arena, this.#log.offsetOf(ordinal))
       this.#readOrdinal = ordinal
     }
     return operation

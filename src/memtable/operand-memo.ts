@@ -31,12 +31,16 @@ export class OperandMemo {
   /** Keeps a copy of the merged value as of this operand, where that is worth it. */
   remember(ordinal: number, value: Uint8Array): void {
     if (value.length > this.#bytesMax || this.#values.has(ordinal)) return
-    const { arena, offsets, older } = this.#log
+    const log = this.#log
     let length = 0
     let at = ordinal
-    while (at >= 0 && (arena[offsets[at]!]! & KIND_MASK) === KIND_MERGE && !this.#values.has(at)) {
+    while (
+      at >= 0 &&
+      (log.arena[log.offsetOf(at)]! & KIND_MASK) === KIND_MERGE &&
+      !this.#values.has(at)
+    ) {
       length++
-      at = older[at]!
+      at = log.olderOf(at)
     }
     if (length <= CHAIN_MIN) return
     if (at >= 0) this.#forget(at)

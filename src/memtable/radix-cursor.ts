@@ -4,6 +4,10 @@
  * The way is a stack of (node, position in it). The position is the index of the child (NODE4, NODE16) or its byte (NODE48,
  * NODE256); END_POSITION is the key that ends at the node, which comes before all children. When the tree's nodes changed,
  * the way to the current key is looked up again before the next move, so the tree may grow between any two calls.
+ *
+ * In a long walk the stack runs ahead: it finds the next keys, up to AHEAD_MAX, and has their first bytes loaded all at once
+ * instead of one waiting for the other; in a big memtable each of them is a cache miss. Whatever is published meanwhile
+ * makes what was found ahead void. Measured on 500,000 random keys: AHEAD_NUMBERS.
  */
 import { compareBytes } from '../base/bytes.ts'
 import { Operation } from './operation.ts'
@@ -26,6 +30,7 @@ import {
 
 const END_POSITION = -1
 const NONE = -2
+const AHEAD_MAX = 64
 
 export class RadixCursor {
   /** Ordinal of the newest operation on the current key; -1: on no key. */
@@ -36,6 +41,19 @@ export class RadixCursor {
   #stack: Int32Array = new Int32Array(32)
   #depth = 0
   #structure = -1
+  /** The key that the stack leads to; another than the current one when the stack ran ahead. */
+  #stackOrdinal = -1
+  /** Keys found ahead, in walking order; those from #aheadAt on are still to come. */
+  readonly #ahead: Int32Array = new Int32Array(AHEAD_MAX)
+  #aheadAt = 0
+  #aheadCount = 0
+  #aheadForward = true
+  /** How many keys to find ahead next time: more as the walk goes on. */
+  #aheadWanted = 0
+  /** The log's count when they were found. */
+  #aheadOf = 0
+  /** Not for use: keeps the loading of bytes from being optimised away. */
+  touched = 0
   readonly #operation = new Operation()
 
   constructor(tree: RadixTree, root: number) {
@@ -46,41 +64,125 @@ export class RadixCursor {
   seekToFirst(root: number): void {
     this.#start(root)
     this.#descendFirst(this.#rootPointer())
+    this.#stackOrdinal = this.ordinal
   }
 
   seekToLast(root: number): void {
     this.#start(root)
     this.#descendLast(this.#rootPointer())
+    this.#stackOrdinal = this.ordinal
   }
 
   /** First key >= the given one. */
   seek(root: number, key: Uint8Array, start: number, end: number): void {
     this.#start(root)
     this.#find(key, start, end, true)
+    this.#stackOrdinal = this.ordinal
   }
 
   /** Last key < the given one. */
   seekBefore(root: number, key: Uint8Array, start: number, end: number): void {
     this.#start(root)
     this.#find(key, start, end, false)
+    this.#stackOrdinal = this.ordinal
   }
 
   next(): void {
     if (this.ordinal < 0) return
+    if (this.#takeAhead(true)) return
     this.#refresh()
     this.#advance()
+    this.#stackOrdinal = this.ordinal
+    this.#lookAhead(true)
   }
 
   prev(): void {
     if (this.ordinal < 0) return
+    if (this.#takeAhead(false)) return
     this.#refresh()
     this.#retreat()
+    this.#stackOrdinal = this.ordinal
+    this.#lookAhead(false)
+  }
+
+  #takeAhead(forward: boolean): boolean {
+    if (this.#aheadAt === this.#aheadCount) return false
+    if (this.#aheadForward !== forward || this.#aheadOf !== this.#tree.log.count) {
+      this.#aheadAt = 0
+      this.#aheadCount = 0
+      this.#aheadWanted = 0
+      return false
+    }
+    this.ordinal = this.#ahead[this.#aheadAt++]!
+    return true
+  }
+
+  /** From the current key, where the stack stands, on. */
+  #lookAhead(forward: boolean): void {
+    const current = this.ordinal
+    const { arena, links, count } = this.#tree.log
+    const ahead = this.#ahead
+    let found = 0
+    if (current >= 0) {
+      while (found < this.#aheadWanted) {
+        const before = found
+        found = this.#takeSiblings(found, forward)
+        if (found > before) continue
+        if (forward) this.#advance()
+        else this.#retreat()
+        if (this.ordinal < 0) break
+        ahead[found++] = this.ordinal
+      }
+      let touched = 0
+      for (let i = 0; i < found; i++) touched += arena[links[ahead[i]! * 2]!]!
+      this.touched = touched
+      this.#stackOrdinal = this.ordinal
+      this.ordinal = current
+    }
+    this.#aheadAt = 0
+    this.#aheadCount = found
+    this.#aheadForward = forward
+    this.#aheadOf = count
+    this.#aheadWanted = this.#aheadWanted === 0 ? 1 : Math.min(this.#aheadWanted * 2, AHEAD_MAX)
+  }
+
+  /** The keys that follow directly in the same small node, which is where most keys are. Returns how many were found in all. */
+  #takeSiblings(found: number, forward: boolean): number {
+    if (this.#depth === 0) return found
+    const nodes = this.#tree.nodes
+    const stack = this.#stack
+    const top = this.#depth * 2 - 2
+    const node = stack[top]!
+    const head = nodes[node]!
+    const type = head & TYPE_MASK
+    if (type >= NODE48) return found
+    const children = node + (type === NODE4 ? NODE4_CHILDREN : NODE16_CHILDREN)
+    const count = head >>> COUNT_SHIFT
+    const step = forward ? 1 : -1
+    const ahead = this.#ahead
+    const wanted = this.#aheadWanted
+    let position = stack[top + 1]! + step
+    let taken = found
+    while (position >= 0 && position < count && taken < wanted) {
+      const pointer = nodes[children + position]!
+      if (pointer > 0) break
+      ahead[taken++] = ~pointer
+      position += step
+    }
+    if (taken > found) {
+      stack[top + 1] = position - step
+      this.ordinal = ahead[taken - 1]!
+    }
+    return taken
   }
 
   #start(root: number): void {
     this.#root = root
     this.#depth = 0
     this.#structure = this.#tree.structure
+    this.#aheadAt = 0
+    this.#aheadCount = 0
+    this.#aheadWanted = 0
   }
 
   #rootPointer(): number {
@@ -143,7 +245,7 @@ export class RadixCursor {
       return
     }
     const operation = this.#operation
-    operation.read(log.arena, log.offsets[~current]!)
+    operation.read(log.arena, log.offsetOf(~current))
     const order = compareBytes(log.arena, operation.keyStart, operation.keyEnd, key, start, end)
     if (forward ? order >= 0 : order < 0) this.ordinal = ~current
     else if (forward) this.#advance()
@@ -176,12 +278,12 @@ export class RadixCursor {
   /** Looks up the way to the current key again, where nodes have changed. */
   #refresh(): void {
     const tree = this.#tree
-    if (this.#structure === tree.structure) return
+    if (this.#structure === tree.structure && this.#stackOrdinal === this.ordinal) return
     this.#structure = tree.structure
     this.#depth = 0
     const { nodes, log } = tree
     const operation = this.#operation
-    operation.read(log.arena, log.offsets[this.ordinal]!)
+    operation.read(log.arena, log.offsetOf(this.ordinal))
     let at = operation.keyStart
     let current = this.#rootPointer()
     while (current > 0) {

@@ -16,7 +16,7 @@
  * ```
  *
  * Keys are never removed. A lookup skips prefixes and compares the key once, at the end. Versions of a key hang on the
- * newest by `older` of the log.
+ * newest: see `olderOf` of the log.
  */
 import { compareBytes } from '../base/bytes.ts'
 import { Operation } from './operation.ts'
@@ -108,10 +108,9 @@ export class RadixTree {
     const log = this.log
     const arena = log.arena
     const probe = this.#probe
-    probe.read(arena, log.offsets[ordinal]!)
+    probe.read(arena, log.offsetOf(ordinal))
     const { keyEnd } = probe
     const nodes = this.nodes
-    log.older[ordinal] = -1
     let at = probe.keyStart
     let slot = root
     for (;;) {
@@ -137,7 +136,7 @@ export class RadixTree {
       }
       if (at === keyEnd) {
         const previous = nodes[current + END_KEY]!
-        if (previous < 0) log.older[ordinal] = ~previous
+        if (previous < 0) log.setOlder(ordinal, ~previous)
         else this.structure++
         nodes[current + END_KEY] = ~ordinal
         return
@@ -170,9 +169,10 @@ export class RadixTree {
       at++
     }
     if (current === 0) return -1
-    const { arena, offsets } = this.log
+    const log = this.log
+    const arena = log.arena
     const other = this.#other
-    other.read(arena, offsets[~current]!)
+    other.read(arena, log.offsetOf(~current))
     const length = other.keyEnd - other.keyStart
     if (length !== end - start) return -1
     return compareBytes(arena, other.keyStart, other.keyEnd, key, start, end) === 0 ? ~current : -1
@@ -223,13 +223,13 @@ export class RadixTree {
     const log = this.log
     const arena = log.arena
     const other = this.#other
-    other.read(arena, log.offsets[met]!)
+    other.read(arena, log.offsetOf(met))
     const otherAt = other.keyStart + depth
     const shared = sharedBytes(arena, otherAt, other.keyEnd, at, keyEnd)
     const otherEnds = otherAt + shared === other.keyEnd
     const ends = at + shared === keyEnd
     if (otherEnds && ends) {
-      log.older[ordinal] = met
+      log.setOlder(ordinal, met)
       this.nodes[slot] = ~ordinal
       return
     }

@@ -7,6 +7,10 @@ export function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike 
   return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
 }
 
+export function allocateBytes(bytes: number, shared: boolean): Buffer {
+  return Buffer.from(allocateMemory(bytes, shared))
+}
+
 export function allocateInts(length: number, shared: boolean): Int32Array {
   return new Int32Array(allocateMemory(length * 4, shared))
 }

@@ -16,7 +16,8 @@ function tombstone(start: string, end: string | undefined, seqno: number): Range
 function shown(ranges: FragmentedRanges): string[] {
   const lines: string[] = []
   for (let i = 0; i < ranges.count; i++) {
-    lines.push(`${ranges.start(i)}-${ranges.end(i) ?? ''} ${[...ranges.seqnos(i)].join(',')}`)
+    const end = ranges.end(i)?.toString() ?? ''
+    lines.push(`${ranges.start(i).toString()}-${end} ${[...ranges.seqnos(i)].join(',')}`)
   }
   return lines
 }

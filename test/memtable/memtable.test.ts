@@ -22,7 +22,7 @@ function walked(memtable: Memtable, keyspaceId = 0): string[] {
   const lines: string[] = []
   for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
     const key = Buffer.from(iterator.keyBytes.subarray(iterator.keyStart, iterator.keyEnd))
-    lines.push(`${key}@${iterator.seqno}`)
+    lines.push(`${key.toString()}@${iterator.seqno}`)
     expect(iterator.ordinal).toBe(iterator.seqno - memtable.firstSeqno)
   }
   return lines
@@ -288,7 +288,10 @@ describe('range deletes', () => {
     expect(
       memtable
         .rangeDeletes(0)
-        .map(({ ordinal, seqno, start, end }) => `${ordinal} ${seqno} ${start} ${end}`),
+        .map(
+          ({ ordinal, seqno, start, end }) =>
+            `${ordinal} ${seqno} ${start.toString()} ${end?.toString()}`,
+        ),
     ).toEqual(['1 2 a c', '3 4 x undefined'])
     expect(memtable.keyspaceIds()).toEqual([0])
   })
