@@ -10,7 +10,54 @@ export interface Digest {
   readonly sha256: string
 }
 
-export async function digestOf(keyspace: Keyspace): Promise<Digest> {
+export interface Comparison {
+  readonly keyspace: string
+  readonly source: Digest
+  readonly target: Digest
+  readonly isSame: boolean
+}
+
+export async function compareStores(source: Atlas, target: Atlas): Promise<Comparison[]> {
+  const targets = keyspacesOf(target)
+  const comparisons: Comparison[] = []
+  for (const [i, keyspace] of keyspacesOf(source).entries()) {
+    const left = await digestOf(keyspace)
+    const right = await digestOf(targets[i] as Keyspace)
+    const isSame = left.sha256 === right.sha256 && left.entries === right.entries
+    comparisons.push({ keyspace: keyspace.name, source: left, target: right, isSame })
+  }
+  return comparisons
+}
+
+export function printComparisons(comparisons: readonly Comparison[]): void {
+  const table = new Table({
+    head: ['keyspace', 'entries', 'bytes', 'digest', 'digest of the replay', ''],
+    style: process.stdout.isTTY ? {} : { head: [], border: [] },
+  })
+  for (const { keyspace, source, target, isSame } of comparisons) {
+    table.push([
+      keyspace,
+      source.entries.toLocaleString('en'),
+      source.bytes.toLocaleString('en'),
+      source.sha256.slice(0, 16),
+      target.sha256.slice(0, 16),
+      isSame ? 'same' : 'DIFFERENT',
+    ])
+  }
+  console.log(table.toString())
+}
+
+/** The counters of all countries together must be the number of cities that are left. */
+export async function countsAddUp({ cities, counts }: Atlas): Promise<boolean> {
+  const [left, counters] = await Promise.all([
+    digestOf(cities),
+    counts.values({ prefix: 'country/' }).all(),
+  ])
+  const sum = counters.reduce((total, value) => total + decodeCounter(value), 0n)
+  return sum === BigInt(left.entries)
+}
+
+async function digestOf(keyspace: Keyspace): Promise<Digest> {
   const hash = createHash('sha256')
   const lengths = Buffer.alloc(8)
   await using cursor = keyspace.entries()
@@ -28,40 +75,4 @@ export async function digestOf(keyspace: Keyspace): Promise<Digest> {
     }
     entries += batch.length
   }
-}
-
-/** Prints both digests of each keyspace; true when they all agree. */
-export async function compareStores(source: Atlas, target: Atlas): Promise<boolean> {
-  const table = new Table({
-    head: ['keyspace', 'entries', 'bytes', 'digest', 'digest of the replay', ''],
-    style: process.stdout.isTTY ? {} : { head: [], border: [] },
-  })
-  const targets = keyspacesOf(target)
-  let isSame = true
-  for (const [i, keyspace] of keyspacesOf(source).entries()) {
-    const left = await digestOf(keyspace)
-    const right = await digestOf(targets[i] as Keyspace)
-    const agrees = left.sha256 === right.sha256 && left.entries === right.entries
-    isSame &&= agrees
-    table.push([
-      keyspace.name,
-      left.entries.toLocaleString('en'),
-      left.bytes.toLocaleString('en'),
-      left.sha256.slice(0, 16),
-      right.sha256.slice(0, 16),
-      agrees ? 'same' : 'DIFFERENT',
-    ])
-  }
-  console.log(table.toString())
-  return isSame
-}
-
-/** The counters of all countries together must be the number of cities that are left. */
-export async function countsAddUp({ cities, counts }: Atlas): Promise<boolean> {
-  const [left, counters] = await Promise.all([
-    digestOf(cities),
-    counts.values({ prefix: 'country/' }).all(),
-  ])
-  const sum = counters.reduce((total, value) => total + decodeCounter(value), 0n)
-  return sum === BigInt(left.entries)
 }

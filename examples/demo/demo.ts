@@ -6,7 +6,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type City, CREDIT, loadCities } from './cities.ts'
-import { compareStores, countsAddUp } from './compare.ts'
+import { compareStores, countsAddUp, printComparisons } from './compare.ts'
 import { DROPPED_COUNTRY, fillAtlas, plannedOperations } from './fill.ts'
 import { startProgress } from './progress.ts'
 import { replay } from './replay.ts'
@@ -33,7 +33,7 @@ async function runDemo(folder: string): Promise<boolean> {
   await fill(source, cities)
   describeLevels(source)
   await rebuild(source, target)
-  const agreed = await compareStores(source, target)
+  const agreed = await agree(source, target)
   console.log('\nAsking the first store for its changes since a point of its history:')
   await printSinceTable(source.store)
   const counted = await countsAddUp(source)
@@ -45,9 +45,15 @@ async function runDemo(folder: string): Promise<boolean> {
   console.log('\nBoth closed and opened again:')
   const again = await openAtlas(directories.source)
   const targetAgain = await openAtlas(directories.target)
-  const agreedAgain = await compareStores(again, targetAgain)
+  const agreedAgain = await agree(again, targetAgain)
   await Promise.all([again.store.close(), targetAgain.store.close()])
   return agreed && counted && agreedAgain
+}
+
+async function agree(source: Atlas, target: Atlas): Promise<boolean> {
+  const comparisons = await compareStores(source, target)
+  printComparisons(comparisons)
+  return comparisons.every(({ isSame }) => isSame)
 }
 
 async function fill(atlas: Atlas, cities: readonly City[]): Promise<void> {
