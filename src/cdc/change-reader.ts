@@ -15,17 +15,26 @@
  * Not to be called concurrently.
  */
 import { EMPTY_BYTES } from '../base/bytes.ts'
-import { FLAG_BLOB, KIND_DELETE, KIND_MASK } from '../base/entry-kind.ts'
+import { FLAG_BLOB } from '../base/entry-kind.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import { corruption, type VarveError } from '../base/errors.ts'
 import { segmentFileName } from '../env/file-names.ts'
-import { type ResultPool, WordSource } from '../read/result-pool.ts'
 import { BlobLoader } from './blob-loader.ts'
 import { type BatchLimits, ChangeBatchBuilder } from './change-batch.ts'
 import { CommitContext, makeEvent } from './change-event.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
-import { EventWindow } from './event-window.ts'
+import type { EventBytes } from './event-bytes.ts'
+import {
+  EventWindow,
+  SLOT_COMMIT,
+  SLOT_END,
+  SLOT_INTS,
+  SLOT_KEY_END,
+  SLOT_KIND,
+  SLOT_RUN,
+  SLOT_START,
+} from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import { WindowLoader } from './window-loader.ts'
 import { WindowSizer } from './window-sizer.ts'
@@ -52,7 +61,7 @@ export class ChangeReader {
   readonly #loader: WindowLoader
   readonly #blobs: BlobLoader
   #window: EventWindow | undefined
-  readonly #pool: ResultPool
+  readonly #bytes: EventBytes
   readonly #commit = new CommitContext()
   /** First seqno of the commit that is being handed out: it may go on where a batch ended inside it. */
   #openCommit = 0
@@ -62,7 +71,7 @@ export class ChangeReader {
     this.#source = options.source
     this.#filter = options.filter
     this.#guard = options.guard
-    this.#pool = options.source.pool
+    this.#bytes = options.source.eventBytes
     this.#sizer = new WindowSizer(options.memoryBudgetBytes)
     this.#loader = new WindowLoader(options)
     this.#blobs = new BlobLoader(options.tally)
@@ -100,6 +109,7 @@ export class ChangeReader {
         }
       } finally {
         view.release()
+        this.#bytes.detach()
       }
       if (batch.events.length === 0 && limits.isOverdue?.() === true) break
     }
@@ -124,10 +134,12 @@ export class ChangeReader {
     const { arena, firstSeqno, commits } = memtable
     const filter = this.#filter
     const { isAll } = filter
-    const pool = this.#pool
-    const words = new WordSource()
+    const owned = this.#bytes
     const commit = this.#commit
     const end = Math.min(batch.last, memtable.lastSeqno)
+    // Without a filter all that follows will be asked for: one copy serves many events.
+    const ahead = isAll ? memtable.valueEnd(end - firstSeqno) : 0
+    owned.attach(arena)
     let commitId = -1
     let keyspaceId = -1
     let keyspace = ''
@@ -159,11 +171,9 @@ export class ChangeReader {
         setCommit(commit, commits, of)
         if (!this.#begin(batch, seqno)) return
       }
-      const key = pool.copyFrom(words, arena, keyStart, keyEnd)
-      const value =
-        (kind & KIND_MASK) === KIND_DELETE
-          ? EMPTY_BYTES
-          : pool.copyFrom(words, arena, valueStart, valueEnd)
+      owned.take(keyStart, valueEnd, ahead)
+      const key = owned.view(keyStart, keyEnd)
+      const value = owned.view(valueStart, valueEnd)
       batch.events.push(makeEvent(kind, keyspace, seqno, commit, key, value))
       batch.bytes += valueEnd - keyStart
       batch.took(commit, seqno)
@@ -191,48 +201,48 @@ export class ChangeReader {
   }
 
   #takeFromWindow(window: EventWindow, batch: ChangeBatchBuilder): void {
-    const { arena, runs, entryOf, runOf, commitOf, first } = window
-    const { bytes, keyStart, keyEnd, valueStart, valueEnd } = arena
-    const pool = this.#pool
-    const words = new WordSource()
+    const { runs, slots, first } = window
+    const owned = this.#bytes
     const commit = this.#commit
     const end = Math.min(batch.last, window.last)
     let run = 0
     let commitId = -1
     let commits: CommitTable | undefined
     let keyspace = ''
+    owned.attach(window.arena.bytes)
     let seqno = this.#position
     for (; seqno <= end && seqno <= batch.last; seqno++) {
-      const slot = seqno - first
-      const entry = entryOf[slot]! - 1
-      if (entry < 0) continue
-      const runOfSlot = runOf[slot]!
-      if (runOfSlot !== run) {
-        run = runOfSlot
+      const slot = (seqno - first) * SLOT_INTS
+      const kind = slots[slot + SLOT_KIND]!
+      if (kind <= 0) continue
+      if (slots[slot + SLOT_RUN] !== run) {
+        run = slots[slot + SLOT_RUN]!
         const { meta, events } = runs[run - 1]!
         commits = events.commits
         commitId = -1
         keyspace = this.#source.keyspaceName(meta.keyspaceId)
       }
-      if (commitOf[slot] !== commitId) {
-        commitId = commitOf[slot]!
+      if (slots[slot + SLOT_COMMIT] !== commitId) {
+        commitId = slots[slot + SLOT_COMMIT]!
         setCommit(commit, commits!, commitId)
         if (!this.#begin(batch, seqno)) return
       }
       if (seqno < commit.first || seqno > commit.last) throw foreignCommit(window, run, seqno)
-      const kind = arena.kind[entry]!
-      const key = pool.copyFrom(words, bytes, keyStart[entry]!, keyEnd[entry]!)
-      batch.bytes += keyEnd[entry]! - keyStart[entry]!
+      const start = slots[slot + SLOT_START]!
+      const keyEnd = slots[slot + SLOT_KEY_END]!
+      const valueEnd = slots[slot + SLOT_END]!
+      owned.take(start, valueEnd, 0)
+      const key = owned.view(start, keyEnd)
       if ((kind & FLAG_BLOB) === 0) {
-        const value = pool.copyFrom(words, bytes, valueStart[entry]!, valueEnd[entry]!)
+        const value = owned.view(keyEnd, valueEnd)
         batch.events.push(makeEvent(kind, keyspace, seqno, commit, key, value))
-        batch.bytes += valueEnd[entry]! - valueStart[entry]!
+        batch.bytes += valueEnd - start
       } else {
         const event = makeEvent(kind, keyspace, seqno, commit, key, EMPTY_BYTES)
-        const location = window.blobOf(entry)
+        const location = window.blobAt(keyEnd, valueEnd, run)
         batch.events.push(event)
         batch.blobs.push({ event, location })
-        batch.bytes += location.length
+        batch.bytes += keyEnd - start + location.length
       }
       batch.took(commit, seqno)
     }

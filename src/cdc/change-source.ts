@@ -12,11 +12,11 @@ import type { CommitTable } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { BlobLocation } from '../block/blob-reference.ts'
-import type { ResultPool } from '../read/result-pool.ts'
 import type { EventRun } from '../segment/change-reader.ts'
 import type { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
+import type { EventBytes } from './event-bytes.ts'
 
 export type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
 
@@ -52,7 +52,7 @@ export interface ChangeSource {
   /** Points of (seqno, time, user bytes), ascending: see history-series.ts. */
   readonly series: readonly SeriesPoint[]
   /** Shared by all readers of the store, so that a thousand of them do not keep a chunk each. */
-  readonly pool: ResultPool
+  readonly eventBytes: EventBytes
 }
 
 /** A pinned look at the store. Seqnos from `memtables[0].firstSeqno` on are in memtables, smaller ones in segments. */
@@ -99,13 +99,15 @@ export interface ChangeSegment {
   commitsByOrdinal(): { readonly commits: CommitTable; readonly commitOf: Int32Array }
   /**
    * Appends the entries with these ascending ordinals to `target`; stops when that is full. `mayRead`: on the calling thread,
-   * which is ten times faster for what the page cache has.
+   * which is ten times faster for what the page cache has. `seen`: one bit a block, set when it was read and checked; a block
+   * that the same scan comes back to is neither checked nor counted again.
    */
   gather(
     ordinals: Int32Array,
     count: number,
     target: EntryArena,
     mayRead?: boolean,
+    seen?: Uint8Array,
   ): Promise<{ readonly gathered: number; readonly blocksRead: number; readonly bytesRead: number }>
   /** Every entry in file order. */
   iterator(options: { readonly mayRead: boolean }): EntryIterator

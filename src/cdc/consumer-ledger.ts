@@ -87,6 +87,14 @@ export class ConsumerEntry {
     this.#newest = undefined
   }
 
+  /** The ack that begins its life was synced; nobody acked anything. */
+  began(): void {
+    this.#waiting = undefined
+    this.#newest = undefined
+    this.lastAckAt = undefined
+    this.durableAckAt = undefined
+  }
+
   #take(mark: Mark): void {
     this.durablePosition = mark.next
     this.durableAckAt = mark.timeMs

@@ -85,7 +85,7 @@ export class Consumers {
       try {
         // An ack of the first position comes first: it parts the log from acks of a dropped consumer of the same name.
         await this.#store.writeAck(name, entry.position)
-        entry.synced(entry.position)
+        entry.began()
         await this.#store.saveConsumers()
       } catch (error) {
         this.ledger.remove(entry)

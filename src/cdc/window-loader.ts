@@ -25,6 +25,7 @@ import type { WindowSizer } from './window-sizer.ts'
 
 interface OpenRun extends WindowRun {
   readonly segment: ChangeSegment
+  readonly seen: Uint8Array
 }
 
 interface Bounds {
@@ -65,7 +66,7 @@ export class WindowLoader {
       const gathered = await this.#gather(window, runs, bounds, view.isDiskFast ?? false)
       if (gathered === undefined) {
         window.finish(bounds)
-        sizer.fitted(span, window.arena.usedBytes)
+        sizer.fitted(span, window.arena.count, window.arena.usedBytes)
         return
       }
       let wanted = 0
@@ -87,10 +88,10 @@ export class WindowLoader {
     mayRead: boolean,
   ): Promise<number | undefined> {
     for (let r = 0; r < runs.length; r++) {
-      const { segment, events, meta } = runs[r]!
+      const { segment, events, meta, seen } = runs[r]!
       const start = window.arena.count
       const ordinals = this.#sorted(events.ordinals, events.count)
-      const result = await segment.gather(ordinals, events.count, window.arena, mayRead)
+      const result = await segment.gather(ordinals, events.count, window.arena, mayRead, seen)
       this.#tally.bytesRead += result.bytesRead
       this.#tally.read(meta, result.blocksRead)
       if (result.gathered < events.count) return window.arena.count
@@ -118,11 +119,11 @@ export class WindowLoader {
     for (const meta of metas) {
       const segment = view.segment(meta)
       if (!segment.isOpen) await segment.open()
-      this.#tally.opened(meta, segment.blockCount)
+      const seen = this.#tally.opened(meta, segment.blockCount)
       const events = this.#skip
         ? await segment.events(bounds.first, bounds.last, bounds.last - bounds.first + 1)
         : await this.#readWhole(segment, meta, bounds)
-      if (events.count > 0) runs.push({ meta, events, segment })
+      if (events.count > 0) runs.push({ meta, events, segment, seen })
     }
     return runs
   }

@@ -1,32 +1,37 @@
 /**
  * How many seqnos the next window takes. The first one is small, so that the first event comes soon; then windows grow as fast
- * as the measured bytes per seqno allow, up to the memory budget. A filter that lets little through makes them wide, one with
- * large values makes them narrow.
+ * as the measured bytes per seqno allow, up to the memory budget: each window reads most blocks once more, so few large ones
+ * are cheap. A filter that lets little through makes them wide, large values make them narrow.
  *
  * ```
- *   budget = 1/2 entries' bytes (EntryArena) + 1/4 columns and slots + 1/4 for the batch that is being handed out
+ *   budget = 7/8 window: keys and values, and what each event takes in columns, slots and runs | 1/8 the batch being handed out
  * ```
  */
 
 const FIRST_SPAN = 1024
-const GROWTH = 4
+const GROWTH = 16
 /** Slots are cleared per window; wider ones would cost more than they save. */
 const SPAN_MAX = 2 ** 20
-/** Bytes in columns, slots and runs for one event. */
-const EVENT_OVERHEAD_BYTES = 56
+/** A seqno's slot, with or without an event. */
+const SLOT_BYTES = 24
+/** An event's rows in the arena's columns, the run of the change index and its commits. */
+const EVENT_OVERHEAD_BYTES = 60
 
 export class WindowSizer {
   /** Bytes of keys and values that one window may gather. */
   readonly arenaBytes: number
   /** Bytes that one batch may hand out, besides its last commit. */
   readonly batchBytes: number
+  readonly #windowBytes: number
   readonly #spanMax: number
   #span: number
 
   constructor(memoryBudgetBytes: number) {
-    this.arenaBytes = Math.max(1, Math.floor(memoryBudgetBytes / 2))
-    this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 4))
-    const columns = Math.floor(memoryBudgetBytes / 4 / EVENT_OVERHEAD_BYTES)
+    this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 8))
+    this.#windowBytes = Math.max(1, memoryBudgetBytes - this.batchBytes)
+    // Entries without any bytes still take their columns.
+    this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 3) / 4))
+    const columns = Math.floor(this.#windowBytes / SLOT_BYTES)
     this.#spanMax = Math.min(SPAN_MAX, Math.max(1, columns))
     this.#span = Math.min(FIRST_SPAN, this.#spanMax)
   }
@@ -41,9 +46,13 @@ export class WindowSizer {
     this.#span = this.#spanMax
   }
 
-  /** A window of `span` seqnos gathered so many bytes. */
-  fitted(span: number, bytes: number): void {
-    const affordable = bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.9) / bytes)
+  /** A window of `span` seqnos gathered so many entries, with so many bytes of keys and values. */
+  fitted(span: number, entries: number, bytes: number): void {
+    const perSeqno = (bytes + entries * EVENT_OVERHEAD_BYTES) / span + SLOT_BYTES
+    const affordable = Math.min(
+      Math.floor((this.#windowBytes * 0.95) / perSeqno),
+      bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.95) / bytes),
+    )
     // A window that the end of the segments cut short does not make the next one small.
     const wanted = Math.max(span * GROWTH, this.#span)
     this.#span = Math.max(1, Math.min(wanted, affordable, this.#spanMax))

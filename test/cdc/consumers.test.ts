@@ -1,0 +1,391 @@
+import { beforeEach, describe, expect, test } from 'vitest'
+import { ConsumerLedger } from '../../src/cdc/consumer-ledger.ts'
+import { Consumers } from '../../src/cdc/consumers.ts'
+import { planFloor } from '../../src/cdc/history-policy.ts'
+import type { ConsumerRecord, ConsumerStore } from '../../src/cdc/change-source.ts'
+import { put } from '../memtable/commits.ts'
+import { FakeStore, turns } from './fake-store.ts'
+
+/** What the store does for consumers: a log of acks and a manifest, either of which may fail. */
+class Records implements ConsumerStore {
+  readonly store: FakeStore
+  ledger: ConsumerLedger
+  nowMs = 5000
+  moved = 0
+  log: { name: string; next: number }[] = []
+  manifest: ConsumerRecord[] = []
+  failure: Error | undefined
+  onSave: (() => void) | undefined
+
+  constructor(store: FakeStore, ledger: ConsumerLedger) {
+    this.store = store
+    this.ledger = ledger
+  }
+  async writeAck(name: string, next: number): Promise<void> {
+    await turns(1)
+    if (this.failure !== undefined) throw this.failure
+    this.ledger.checkAck(name, next, this.store.latest, this.store.floor)
+    this.log.push({ name, next })
+    this.ledger.applyAck(name, next, { commitLast: undefined, timeMs: this.nowMs })
+    this.store.durable = this.store.latest
+  }
+  async saveConsumers(): Promise<void> {
+    await turns(1)
+    if (this.failure !== undefined) throw this.failure
+    this.store.durable = this.store.latest
+    this.onSave?.()
+    this.manifest = this.ledger.records()
+  }
+  consumersMoved(): void {
+    this.moved++
+  }
+  now(): number {
+    return this.nowMs
+  }
+}
+
+let store: FakeStore
+let ledger: ConsumerLedger
+let records: Records
+let consumers: Consumers
+
+function start(stored: readonly ConsumerRecord[] = []): void {
+  ledger = new ConsumerLedger(stored)
+  records = new Records(store, ledger)
+  consumers = new Consumers({ source: store, feed: store.feed, store: records, ledger })
+}
+
+beforeEach(() => {
+  store = new FakeStore()
+  for (let i = 0; i < 20; i++) store.commit([put(`k${i}`, 'v', 1)])
+  start()
+})
+
+const codeOf = async (run: () => unknown): Promise<unknown> => {
+  try {
+    await run()
+  } catch (error) {
+    const { code, details } = error as { code: string; details: unknown }
+    return { code, details }
+  }
+  return undefined
+}
+
+describe('opening a consumer', () => {
+  test('creates it where it was told to begin, and from counts only then', async () => {
+    store.floor = 4
+    expect((await consumers.open('oldest')).position).toBe(4)
+    expect((await consumers.open('now', { from: 'now' })).position).toBe(21)
+    expect((await consumers.open('at', { from: 7 })).position).toBe(7)
+    expect((await consumers.open('at', { from: 9 })).position).toBe(7)
+    expect(records.manifest.map(({ name, position }) => [name, position])).toEqual([
+      ['at', 7],
+      ['now', 21],
+      ['oldest', 4],
+    ])
+  })
+
+  test('outside of history is refused', async () => {
+    store.floor = 4
+    expect(await codeOf(() => consumers.open('a', { from: 3 }))).toEqual({
+      code: 'VARVE_HISTORY_TRUNCATED',
+      details: { requested: 3, floor: 4 },
+    })
+    expect(await codeOf(() => consumers.open('a', { from: 22 }))).toEqual({
+      code: 'VARVE_CURSOR_AHEAD',
+      details: { requested: 22, latest: 20 },
+    })
+    expect(consumers.list({ series: [], latest: 20, totalBytes: 0 }, 4)).toEqual([])
+  })
+
+  test('refuses wrong names and options', async () => {
+    for (const name of ['', 'x'.repeat(256), '\ud800']) {
+      expect(await codeOf(() => consumers.open(name))).toMatchObject({
+        code: 'VARVE_INVALID_ARGUMENT',
+      })
+    }
+    expect(await codeOf(() => consumers.open(7))).toMatchObject({ code: 'ERR_INVALID_ARG_TYPE' })
+    expect(await codeOf(() => consumers.open('a', { form: 1 }))).toMatchObject({
+      code: 'VARVE_INVALID_ARGUMENT',
+    })
+    expect(await codeOf(() => consumers.open('a', { maxIdleMs: 0 }))).toMatchObject({
+      code: 'VARVE_INVALID_ARGUMENT',
+    })
+  })
+
+  test('that fails leaves nothing behind', async () => {
+    records.failure = new Error('disk')
+    await expect(consumers.open('a')).rejects.toThrow('disk')
+    records.failure = undefined
+    expect(ledger.floorConsumers()).toEqual([])
+    expect((await consumers.open('a', { from: 'now' })).position).toBe(21)
+  })
+
+  test('counts for the floor while it is being stored, and gives way to one that was already rising', async () => {
+    records.onSave = () => {
+      store.floor = 10
+      records.onSave = undefined
+    }
+    const opening = consumers.open('a')
+    await turns(1)
+    expect(ledger.floorConsumers().map(({ durablePosition }) => durablePosition)).toEqual([1])
+    expect((await opening).position).toBe(10)
+    records.onSave = () => {
+      store.floor = 15
+      records.onSave = undefined
+    }
+    expect(await codeOf(() => consumers.open('b', { from: 12 }))).toMatchObject({
+      code: 'VARVE_HISTORY_TRUNCATED',
+    })
+    expect(records.manifest.map(({ name }) => name)).toEqual(['a'])
+  })
+
+  test('two calls at once give two handles of one consumer', async () => {
+    const [a, b] = await Promise.all([consumers.open('a'), consumers.open('a')])
+    await a.ack(5)
+    expect(b.position).toBe(5)
+  })
+})
+
+describe('an ack', () => {
+  test('moves the position, durably, and tells the store', async () => {
+    const consumer = await consumers.open('a')
+    await consumer.ack(8)
+    expect(consumer.position).toBe(8)
+    expect(ledger.records()[0]).toMatchObject({ position: 8, lastAckAt: 5000 })
+    expect(records.moved).toBe(1)
+    await consumer.ack(8)
+    await consumer.ack(21)
+    expect(consumer.position).toBe(21)
+  })
+
+  test('backwards or beyond the next seqno is refused', async () => {
+    const consumer = await consumers.open('a')
+    await consumer.ack(8)
+    expect(await codeOf(() => consumer.ack(7))).toEqual({
+      code: 'VARVE_INVALID_ARGUMENT',
+      details: { consumer: 'a', next: 7, position: 8, latest: 20 },
+    })
+    expect(await codeOf(() => consumer.ack(22))).toMatchObject({ code: 'VARVE_INVALID_ARGUMENT' })
+    expect(await codeOf(() => consumer.ack(1.5))).toMatchObject({ code: 'VARVE_INVALID_ARGUMENT' })
+    expect(await codeOf(() => consumer.ack('8' as never))).toMatchObject({
+      code: 'ERR_INVALID_ARG_TYPE',
+    })
+    expect(consumer.position).toBe(8)
+  })
+
+  test('inside a batch may cover the batch itself, and nothing beyond', async () => {
+    await consumers.open('a')
+    expect(() => ledger.checkAck('a', 24, 23, 1)).not.toThrow()
+    expect(() => ledger.checkAck('a', 25, 23, 1)).toThrow(/beyond/)
+    expect(() => ledger.checkAck('b', 24, 23, 1)).toThrow(/no consumer/)
+  })
+
+  test('inside a batch counts for the floor once the batch is durable', async () => {
+    const consumer = await consumers.open('a')
+    store.commit([put('x', '1', 1)])
+    ledger.applyAck('a', 22, { commitLast: 21, timeMs: 6000 })
+    store.commit([put('x', '1', 1)])
+    ledger.applyAck('a', 23, { commitLast: 22, timeMs: 6001 })
+    ledger.applyAck('a', 23, { commitLast: 22, timeMs: 6002 })
+    expect(consumer.position).toBe(23)
+    const durable = (): number => ledger.floorConsumers()[0]!.durablePosition
+    expect(durable()).toBe(1)
+    expect(ledger.records()[0]!.position).toBe(1)
+    ledger.settle(21)
+    expect(durable()).toBe(22)
+    ledger.settle(22)
+    expect(durable()).toBe(23)
+    expect(ledger.records()[0]).toMatchObject({ position: 23, lastAckAt: 6002 })
+  })
+
+  test('of its own makes those before it durable, whatever seqno is', async () => {
+    const consumer = await consumers.open('a')
+    store.commit([put('x', '1', 1)])
+    ledger.applyAck('a', 10, { commitLast: 21, timeMs: 6000 })
+    await consumer.ack(12)
+    expect(ledger.floorConsumers()[0]!.durablePosition).toBe(12)
+  })
+
+  test('before a sealed memtable is recorded by its flush, one after it is not', async () => {
+    await consumers.open('a')
+    ledger.applyAck('a', 10, { commitLast: 21, timeMs: 6000 })
+    const marks = ledger.capture()
+    ledger.applyAck('a', 15, { commitLast: 25, timeMs: 6500 })
+    expect(ledger.records(marks)[0]).toMatchObject({ position: 10, lastAckAt: 6000 })
+    ledger.settle(30)
+    expect(ledger.records(marks)[0]).toMatchObject({ position: 15, lastAckAt: 6500 })
+  })
+})
+
+describe('after a restart', () => {
+  const stored: ConsumerRecord = {
+    name: 'a',
+    position: 3,
+    state: 'active',
+    maxHeldBytes: 100,
+    maxIdleMs: undefined,
+    createdAt: 1,
+    lastAckAt: undefined,
+  }
+
+  test('the last ack in the log counts', () => {
+    start([stored])
+    ledger.replayAck('a', 5, 10)
+    ledger.replayAck('a', 9, 11)
+    ledger.replayAck('gone', 9, 11)
+    ledger.settleAll()
+    expect(ledger.records()).toEqual([{ ...stored, position: 9, lastAckAt: 11 }])
+  })
+
+  test('acks of a dropped consumer of the same name do not move the new one', async () => {
+    const before = await consumers.open('a')
+    await before.ack(15)
+    await consumers.drop('a')
+    const after = await consumers.open('a', { from: 2 })
+    expect(after.position).toBe(2)
+    const { log, manifest } = records
+    start(manifest)
+    for (const { name, next } of log) ledger.replayAck(name, next, 1)
+    ledger.settleAll()
+    expect(ledger.get('a')!.position).toBe(2)
+  })
+})
+
+describe('batches', () => {
+  test('begin at the position and end when caught up, if asked', async () => {
+    const consumer = await consumers.open('a', { from: 5 })
+    const seen = []
+    for await (const { events, next } of consumer.batches({
+      stopAtLatest: true,
+      maxBatchEvents: 6,
+    })) {
+      seen.push(...events.map(({ seqno }) => seqno))
+      await consumer.ack(next)
+    }
+    expect(seen).toEqual(Array.from({ length: 16 }, (_, i) => i + 5))
+    expect(consumer.position).toBe(21)
+  })
+
+  test('take no from', async () => {
+    const consumer = await consumers.open('a')
+    expect(() => consumer.batches({ from: 3 })).toThrow(/unknown/)
+  })
+})
+
+describe('limits', () => {
+  const judge = (policyFloor: number): ReturnType<Consumers['settle']> => {
+    const series = Array.from({ length: 20 }, (_, i) => ({
+      seqno: i + 1,
+      timeMs: i,
+      userBytes: (i + 1) * 100,
+    }))
+    const plan = planFloor({
+      policy: { maxBytes: 2000 - (policyFloor - 1) * 100 },
+      series,
+      totalBytes: 2000,
+      latest: 20,
+      durable: 20,
+      flushed: 20,
+      floor: store.floor,
+      now: records.nowMs,
+      consumers: ledger.floorConsumers(),
+    })
+    const risks = consumers.settle(plan.verdicts)
+    store.floor = plan.floor
+    return risks
+  }
+
+  test('are warned of at 50 % and 80 %, once each, and cut it off beyond', async () => {
+    const consumer = await consumers.open('a', { maxHeldBytes: 1000 })
+    expect(judge(3)).toEqual([])
+    expect(judge(6)).toEqual([{ consumer: 'a', usedFraction: 0.5, lost: false }])
+    expect(judge(7)).toEqual([])
+    expect(judge(9)).toEqual([{ consumer: 'a', usedFraction: 0.8, lost: false }])
+    expect(judge(11)).toEqual([])
+    expect(store.floor).toBe(1)
+    expect(judge(12)).toEqual([{ consumer: 'a', usedFraction: 1.1, lost: true }])
+    expect(consumer.state).toBe('lost')
+    expect(store.floor).toBe(12)
+    expect(judge(12)).toEqual([])
+  })
+
+  test('are warned of again after it had caught up', async () => {
+    const consumer = await consumers.open('a', { maxHeldBytes: 1000 })
+    expect(judge(6).length).toBe(1)
+    await consumer.ack(6)
+    expect(judge(6)).toEqual([])
+    expect(judge(11)).toEqual([{ consumer: 'a', usedFraction: 0.5, lost: false }])
+  })
+
+  test('of idle time count too', async () => {
+    await consumers.open('a', { maxIdleMs: 1000, from: 'now' })
+    records.nowMs += 800
+    expect(judge(2)).toEqual([{ consumer: 'a', usedFraction: 0.8, lost: false }])
+    records.nowMs += 200
+    expect(judge(2)).toEqual([{ consumer: 'a', usedFraction: 1, lost: true }])
+  })
+
+  test('can be changed by opening it again', async () => {
+    await consumers.open('a', { maxHeldBytes: 1000 })
+    await consumers.open('a', { maxHeldBytes: 5000 })
+    expect(judge(6)).toEqual([])
+    expect(records.manifest[0]).toMatchObject({ maxHeldBytes: 5000 })
+  })
+
+  test('leave a lost consumer with CONSUMER_LOST for reads and acks, until it is dropped', async () => {
+    const consumer = await consumers.open('a')
+    const tail = consumer.batches({ maxBatchEvents: 1 })
+    await tail.next()
+    expect(consumers.loseBelow(5)).toEqual([{ consumer: 'a', usedFraction: 1, lost: true }])
+    store.floor = 5
+    const lost = { code: 'VARVE_CONSUMER_LOST', details: { consumer: 'a', position: 1, floor: 5 } }
+    expect(await codeOf(() => tail.next())).toEqual(lost)
+    expect(await codeOf(() => consumer.batches().next())).toEqual(lost)
+    expect(await codeOf(() => consumer.ack(9))).toEqual(lost)
+    expect(await codeOf(() => ledger.checkAck('a', 9, 20, 5))).toEqual(lost)
+    expect((await consumers.open('a')).state).toBe('lost')
+    await consumers.drop('a')
+    expect((await consumers.open('a')).position).toBe(5)
+  })
+
+  test('show in the list', async () => {
+    await consumers.open('a', { from: 3 })
+    const scale = {
+      series: [{ seqno: 20, timeMs: 1, userBytes: 2000 }],
+      latest: 20,
+      totalBytes: 2000,
+    }
+    expect(consumers.list(scale, 8)).toEqual([
+      {
+        name: 'a',
+        position: 3,
+        state: 'active',
+        lagEvents: 18,
+        heldBytes: 500,
+        lastAckAt: undefined,
+      },
+    ])
+  })
+})
+
+describe('a dropped consumer', () => {
+  test('is unknown to its handles', async () => {
+    const consumer = await consumers.open('a')
+    await consumers.drop('a')
+    const notFound = { code: 'VARVE_NOT_FOUND', details: { consumer: 'a' } }
+    expect(await codeOf(() => consumer.ack(3))).toEqual(notFound)
+    expect(await codeOf(() => consumer.batches().next())).toEqual(notFound)
+    expect(await codeOf(() => consumers.drop('a'))).toEqual(notFound)
+    expect(records.manifest).toEqual([])
+  })
+
+  test('is still there when dropping failed', async () => {
+    const consumer = await consumers.open('a')
+    records.failure = new Error('disk')
+    await expect(consumers.drop('a')).rejects.toThrow('disk')
+    records.failure = undefined
+    await consumer.ack(3)
+    expect(consumer.position).toBe(3)
+  })
+})
