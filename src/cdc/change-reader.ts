@@ -24,7 +24,7 @@ import { type BatchLimits, ChangeBatchBuilder } from './change-batch.ts'
 import { CommitContext, makeEvent } from './change-event.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
-import type { EventBytes } from './event-bytes.ts'
+import { EventBytes } from './event-bytes.ts'
 import {
   EventWindow,
   SLOT_COMMIT,
@@ -61,7 +61,7 @@ export class ChangeReader {
   readonly #loader: WindowLoader
   readonly #blobs: BlobLoader
   #window: EventWindow | undefined
-  readonly #bytes: EventBytes
+  readonly #bytes = new EventBytes()
   readonly #commit = new CommitContext()
   /** First seqno of the commit that is being handed out: it may go on where a batch ended inside it. */
   #openCommit = 0
@@ -71,7 +71,6 @@ export class ChangeReader {
     this.#source = options.source
     this.#filter = options.filter
     this.#guard = options.guard
-    this.#bytes = options.source.eventBytes
     this.#sizer = new WindowSizer(options.memoryBudgetBytes)
     this.#loader = new WindowLoader(options)
     this.#blobs = new BlobLoader(options.tally)
@@ -119,6 +118,7 @@ export class ChangeReader {
   /** Lets go of buffers; reading may go on and will fill new ones. */
   release(): void {
     this.#window = undefined
+    this.#bytes.release()
   }
 
   // ------------------------------------------------------------------------------------------ memtables

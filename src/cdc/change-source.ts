@@ -16,7 +16,6 @@ import type { EventRun } from '../segment/change-reader.ts'
 import type { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
-import type { EventBytes } from './event-bytes.ts'
 
 export type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
 
@@ -51,8 +50,6 @@ export interface ChangeSource {
   releaseWhenAbandoned(owner: object, hold: ScanHold): void
   /** Points of (seqno, time, user bytes), ascending: see history-series.ts. */
   readonly series: readonly SeriesPoint[]
-  /** Shared by all readers of the store, so that a thousand of them do not keep a chunk each. */
-  readonly eventBytes: EventBytes
 }
 
 /** A pinned look at the store. Seqnos from `memtables[0].firstSeqno` on are in memtables, smaller ones in segments. */

@@ -18,7 +18,6 @@ import type {
 } from '../../src/cdc/change-source.ts'
 import type { Timers } from '../../src/env/timers.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
-import { EventBytes } from '../../src/cdc/event-bytes.ts'
 import type { EventRun } from '../../src/segment/change-reader.ts'
 import type { EntryArena } from '../../src/segment/entry-arena.ts'
 import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
@@ -227,7 +226,6 @@ export class FakeStore implements ChangeSource {
   floor = 1
   status: 'open' | 'closing' | 'closed' = 'open'
   series: SeriesPoint[] = []
-  readonly eventBytes: EventBytes = new EventBytes()
   readonly timers: ManualTimers = new ManualTimers()
   readonly feed: ChangeFeed = new ChangeFeed(this, this.timers)
   memtables: Memtable[] = [makeMemtable(1)]
