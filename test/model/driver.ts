@@ -265,13 +265,12 @@ export class Driver {
         return { type: 'merge', keyspace, key: keyOf(step.key), value: this.#value(step) }
       case 'delete':
         return { type: 'delete', keyspace, key: keyOf(step.key) }
-      case 'deleteRange':
-        return {
-          type: 'deleteRange',
-          keyspace,
-          start: step.start % 7 === 0 ? '' : keyOf(step.start),
-          end: step.length % 5 === 0 ? undefined : `${keyOf(step.start + step.length)}`,
-        }
+      case 'deleteRange': {
+        const start = step.start % 7 === 0 ? '' : keyOf(step.start)
+        const end = keyOf(step.start + step.length)
+        const isOpen = step.length % 5 === 0 || end <= start
+        return { type: 'deleteRange', keyspace, start, end: isOpen ? undefined : end }
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Driver } from './driver.ts'
+import { playHistory } from './history.ts'
 import { step } from './steps.ts'
 
 const SEEDS = Number(process.env['VARVE_MODEL_SEEDS'] ?? 200)
@@ -10,24 +10,8 @@ const GROUPS = 8
 /** Plays one random history; a failure is shrunk and printed with its seed. */
 async function playSeed(seed: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(
-      fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }),
-      async (steps) => {
-        const driver = new Driver({
-          tuning: { levelRatio: 3, level0Trigger: 2, baseLevelBytes: 24 * 1024 },
-        })
-        await driver.open()
-        try {
-          for (const one of steps) await driver.play(one)
-          await driver.checkAll()
-          await driver.play({ op: 'reopen' })
-          await driver.checkAll()
-          await driver.play({ op: 'compactAll' })
-          await driver.checkAll()
-        } finally {
-          await driver.close()
-        }
-      },
+    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }), (steps) =>
+      playHistory(steps),
     ),
     { seed, numRuns: 1, endOnFailure: false, verbose: 1 },
   )

@@ -1,0 +1,29 @@
+/**
+ * One random history from beginning to end, with everything compared on the way and after a reopen and a full compaction.
+ */
+import { Driver } from './driver.ts'
+import type { Step } from './steps.ts'
+
+export async function playHistory(
+  steps: readonly Step[],
+  onStep: (index: number) => void = () => undefined,
+): Promise<void> {
+  const driver = new Driver({
+    tuning: { levelRatio: 3, level0Trigger: 2, baseLevelBytes: 24 * 1024 },
+  })
+  await driver.open()
+  try {
+    for (const [index, step] of steps.entries()) {
+      onStep(index)
+      await driver.play(step)
+    }
+    onStep(steps.length)
+    await driver.checkAll()
+    await driver.play({ op: 'reopen' })
+    await driver.checkAll()
+    await driver.play({ op: 'compactAll' })
+    await driver.checkAll()
+  } finally {
+    await driver.close()
+  }
+}
