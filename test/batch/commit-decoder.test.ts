@@ -170,7 +170,7 @@ describe('mutated commit records', () => {
       { meta: Buffer.from('m'), acks: [{ consumer: 'c', next: 3 }] },
     )
     let accepted = 0
-    for (let round = 0; round < 20_000; round++) {
+    for (let round = 0; round < 6_000; round++) {
       const record = Buffer.from(original)
       for (let i = pick(3); i >= 0; i--) record[24 + pick(record.length - 24)] = pick(256)
       try {
@@ -183,6 +183,6 @@ describe('mutated commit records', () => {
       expect(walk(record).operations).toHaveLength(commitOperations(record, 0))
       decodeCommitFields(record, 0, SOURCE)
     }
-    expect(accepted).toBeGreaterThan(100)
+    expect(accepted).toBeGreaterThan(50)
   })
 })

@@ -178,7 +178,7 @@ describe('a version edit', () => {
     const random = randomOf(seed)
     const pick = (n: number): number => Math.floor(random() * n)
     const samples = fc.sample(edit, { seed, numRuns: 40 }).map((sample) => encodeEdit(sample))
-    for (let round = 0; round < 20_000; round++) {
+    for (let round = 0; round < 6_000; round++) {
       let bytes = Buffer.from(samples[pick(samples.length)]!)
       if (bytes.length === 0) continue
       for (let i = pick(4); i >= 0; i--)

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { VarveError } from '../../src/base/errors.ts'
 import type { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { frameRecord, sealRecord } from '../../src/record/record-frame.ts'
 import { encodeWalHeader } from '../../src/wal/wal-header.ts'
@@ -146,6 +147,23 @@ describe('recovery of a chain of logs', () => {
     await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(4) } })
   })
 
+  test('ends a log where the next one says that it ends', async () => {
+    const fs = newDisk()
+    const first = createLog(fs, 1)
+    writeCommits(first, [commitOf(1, 1)])
+    await first.sync()
+    const link = { ...first.end, isDurable: true }
+    writeCommits(first, [commitOf(2, 9)])
+    writeCommits(createLog(fs, 2, link), [commitOf(2, 1)])
+    expect((await replay(fs)).seqnos).toEqual([
+      [1, 1],
+      [2, 1],
+    ])
+    fs.remove(logPath(2))
+    createLog(fs, 2, { ...link, bytes: link.bytes + 1 })
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(1) } })
+  })
+
   test('skips what is in segments, and says so', async () => {
     const { fs } = await threeLogs()
     const replayed = await replay(fs, { walNumber: 2, lastFlushedSeqno: 2 })
@@ -272,7 +290,7 @@ describe('a power cut', () => {
   test('at any time leaves a prefix that holds all that was synced', async () => {
     const seed = Number(process.env['SEED'] ?? 1)
     console.log(`seed ${seed}`)
-    for (let round = 0; round < 300; round++) {
+    for (let round = 0; round < 150; round++) {
       const random = randomOf(seed * 1_000_003 + round)
       const fs = newDisk()
       const { written, durable } = await writeRandomly(fs, random)
@@ -284,6 +302,36 @@ describe('a power cut', () => {
       expect(replayed.keys, message).toEqual(
         Array.from({ length: replayed.lastSeqno }, (_, i) => `key-${i + 1}`),
       )
+    }
+  })
+})
+
+describe('mutated logs', () => {
+  test('yield a prefix of the commits, or an error that names a file', async () => {
+    const seed = Number(process.env['SEED'] ?? 1)
+    console.log(`seed ${seed}`)
+    for (let round = 0; round < 200; round++) {
+      const random = randomOf(seed * 7_000_003 + round)
+      const fs = newDisk()
+      const { written } = await writeRandomly(fs, random)
+      const paths = [...fs.files().keys()]
+      for (let i = Math.floor(random() * 3); i >= 0; i--) {
+        const path = paths[Math.floor(random() * paths.length)]!
+        const { length } = fs.files().get(path)!
+        const at = Math.floor(random() * length)
+        const bytes = Buffer.alloc(1 + Math.floor(random() * 700), Math.floor(random() * 256))
+        fs.corrupt(path, at, random() < 0.5 ? bytes.subarray(0, 1) : bytes)
+      }
+      const message = `seed ${seed}, round ${round}`
+      try {
+        const { lastSeqno, keys } = await replay(fs)
+        expect(lastSeqno, message).toBeLessThanOrEqual(written)
+        expect(keys, message).toEqual(Array.from({ length: lastSeqno }, (_, i) => `key-${i + 1}`))
+      } catch (error) {
+        if (!(error instanceof VarveError)) throw new Error(message, { cause: error })
+        expect(error.code, message).toMatch(/CORRUPTION|UNSUPPORTED_FORMAT/)
+        expect(paths, message).toContain(error.details['file'])
+      }
     }
   })
 })
