@@ -20,6 +20,7 @@ import type { Timers } from '../../src/env/timers.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
 import type { EventRun } from '../../src/segment/change-reader.ts'
 import type { EntryArena } from '../../src/segment/entry-arena.ts'
+import type { SegmentReader } from '../../src/segment/segment-reader.ts'
 import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../../src/version/store-state.ts'
 import { encodeCommit, type TestOperation } from '../memtable/commits.ts'
@@ -230,6 +231,8 @@ export class FakeStore implements ChangeSource {
   readonly feed: ChangeFeed = new ChangeFeed(this, this.timers)
   memtables: Memtable[] = [makeMemtable(1)]
   segments: FakeSegment[] = []
+  /** Segments in files, beside the others. */
+  readers: readonly SegmentReader[] = []
   readonly blobs: Map<number, Buffer[]> = new Map()
   readonly names: Map<number, string> = new Map([
     [1, 'default'],
@@ -255,7 +258,7 @@ export class FakeStore implements ChangeSource {
     if (this.status === 'closed') throw this.closedError()
     this.openViews++
     this.views++
-    const segments = this.segments
+    const segments = [...this.segments, ...this.readers]
     let isReleased = false
     return {
       memtables: this.memtables,
@@ -352,8 +355,9 @@ export class FakeStore implements ChangeSource {
     this.#version = {}
   }
 
-  replaceSegments(segments: FakeSegment[]): void {
+  replaceSegments(segments: FakeSegment[], readers: readonly SegmentReader[] = []): void {
     this.segments = segments
+    this.readers = readers
     this.#version = {}
   }
 
