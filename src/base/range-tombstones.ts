@@ -17,28 +17,30 @@
  * Encoded (segments): varint boundaries | varint seqnos in all | each boundary: varint length, bytes, varint number of
  * seqnos, the first as varint, each further one as varint of how much smaller it is.
  */
-import { compareBytes, copyBytes, EMPTY_BYTES, U48_MAX } from './bytes.ts'
+import { compare, compareBytes, EMPTY_BYTES, U48_MAX } from './bytes.ts'
 import { KEY_BYTES_MAX } from './entry-kind.ts'
+import {
+  fragmentFew,
+  mergeColumns,
+  type RangeColumns,
+  RangeOutput,
+  type RangeTombstone,
+} from './range-fragmenter.ts'
 import { ByteReader, ByteWriter } from './varint.ts'
 
-export interface RangeTombstone {
-  readonly start: Uint8Array
-  /** Exclusive; undefined: to the end of the keyspace. */
-  readonly end: Uint8Array | undefined
-  readonly seqno: number
-}
+export type { RangeTombstone } from './range-fragmenter.ts'
 
 /** So many tombstones are fragmented at once; more of them in parts, which are merged. */
 const PART_TOMBSTONES = 16
 
 export class FragmentedRanges {
   /** What covers nothing. */
-  static readonly EMPTY: FragmentedRanges = new FragmentedRanges(
-    EMPTY_BYTES,
-    new Uint32Array(1),
-    new Uint32Array(1),
-    new Float64Array(0),
-  )
+  static readonly EMPTY: FragmentedRanges = new FragmentedRanges({
+    bytes: EMPTY_BYTES,
+    offsets: new Uint32Array(1),
+    lists: new Uint32Array(1),
+    seqnos: new Float64Array(0),
+  })
 
   /** Number of fragments. */
   readonly count: number
@@ -55,7 +57,7 @@ export class FragmentedRanges {
   #intervals: Uint32Array | undefined
 
   /** The arrays are taken over. Others use `build`, `merge` and `decode`. */
-  constructor(bytes: Buffer, offsets: Uint32Array, lists: Uint32Array, seqnos: Float64Array) {
+  constructor({ bytes, offsets, lists, seqnos }: RangeColumns) {
     this.#bytes = bytes
     this.#offsets = offsets
     this.#lists = lists
@@ -81,18 +83,19 @@ export class FragmentedRanges {
   ): FragmentedRanges {
     const parts: FragmentedRanges[] = []
     for (let i = 0; i < tombstones.length; i += PART_TOMBSTONES) {
-      parts.push(partOf(tombstones.slice(i, i + PART_TOMBSTONES), stripes))
+      parts.push(
+        new FragmentedRanges(fragmentFew(tombstones.slice(i, i + PART_TOMBSTONES), stripes)),
+      )
     }
     return parts.length === 1 ? parts[0]! : FragmentedRanges.merge(parts, stripes)
   }
 
   /** All of them together; the same tombstone may stand in several. */
   static merge(inputs: readonly FragmentedRanges[], stripes: readonly number[]): FragmentedRanges {
-    const round = inputs.filter((ranges) => ranges.count > 0)
-    if (round.length === 0) return FragmentedRanges.EMPTY
-    if (round.length === 1) return mergeTwo(round[0]!, FragmentedRanges.EMPTY, stripes)
+    let rest = inputs.filter((ranges) => ranges.count > 0)
+    if (rest.length === 0) return FragmentedRanges.EMPTY
+    if (rest.length === 1) return mergeTwo(rest[0]!, FragmentedRanges.EMPTY, stripes)
     // In pairs, round after round: every boundary is copied log2(inputs) times.
-    let rest = round
     while (rest.length > 1) {
       const next: FragmentedRanges[] = []
       for (let i = 0; i + 1 < rest.length; i += 2) {
@@ -142,7 +145,7 @@ export class FragmentedRanges {
     }
     if (found !== total) reader.fail(`${total} seqnos were announced, ${found} found`)
     if (reader.remaining > 0) reader.fail('bytes are left behind the last boundary')
-    return output.finish()
+    return new FragmentedRanges(output.finish())
   }
 
   /** Newest tombstone over the key with seqno <= snapshot; 0: none. Logarithmic. */
@@ -216,7 +219,7 @@ export class FragmentedRanges {
   /** What of it lies in [lower, upper); undefined: no bound on that side. */
   clip(lower: Uint8Array | undefined, upper: Uint8Array | undefined): FragmentedRanges {
     if (this.count === 0) return this
-    if (lower !== undefined && upper !== undefined && compareAll(lower, upper) >= 0) {
+    if (lower !== undefined && upper !== undefined && compare(lower, upper) >= 0) {
       return FragmentedRanges.EMPTY
     }
     const output = this.#output()
@@ -233,12 +236,12 @@ export class FragmentedRanges {
     }
     for (let i = first; i < intervals; i++) {
       const boundary = this.#boundary(i)
-      if (upper !== undefined && compareAll(boundary, upper) >= 0) break
+      if (upper !== undefined && compare(boundary, upper) >= 0) break
       const list = this.#list(i)
       output.add(boundary, 0, boundary.length, list, list.length)
     }
     if (upper !== undefined) output.add(upper, 0, upper.length, none, 0)
-    return output.finish()
+    return new FragmentedRanges(output.finish())
   }
 
   /** Without the tombstones below `seqno`. */
@@ -252,7 +255,7 @@ export class FragmentedRanges {
       while (size > 0 && list[size - 1]! < seqno) size--
       output.add(boundary, 0, boundary.length, list, size)
     }
-    return output.finish()
+    return new FragmentedRanges(output.finish())
   }
 
   encode(): Buffer {
@@ -274,7 +277,7 @@ export class FragmentedRanges {
     return this.#bytes.length + this.#offsets.length * 8 + this.#seqnos.length * 8
   }
 
-  /** For `merge`, which walks the arrays of two at once. */
+  /** The arrays themselves, for `merge`. */
   get columns(): RangeColumns {
     return {
       bytes: this.#bytes,
@@ -347,224 +350,10 @@ export class RangeWalker {
   }
 }
 
-/** The arrays of FragmentedRanges; see there. */
-export interface RangeColumns {
-  readonly bytes: Buffer
-  readonly offsets: Uint32Array
-  readonly lists: Uint32Array
-  readonly seqnos: Float64Array
-}
-
-function compareAll(a: Uint8Array, b: Uint8Array): number {
-  return compareBytes(a, 0, a.length, b, 0, b.length)
-}
-
-/**
- * Fragments of a few tombstones, all against all. Merging them one by one would be as right, but what is small costs more in
- * allocations than in comparisons: 100,000 tombstones took eight times as long.
- */
-function partOf(
-  tombstones: readonly RangeTombstone[],
-  stripes: readonly number[],
-): FragmentedRanges {
-  const newestFirst = tombstones
-    .filter(({ start, end }) => end === undefined || compareAll(start, end) < 0)
-    .sort((a, b) => b.seqno - a.seqno)
-  const boundaries: Uint8Array[] = []
-  let bytes = 0
-  for (const { start, end } of newestFirst) {
-    boundaries.push(start)
-    if (end !== undefined) boundaries.push(end)
-    bytes += start.length + (end === undefined ? 0 : end.length)
-  }
-  boundaries.sort(compareAll)
-  const output = new RangeOutput(boundaries.length, bytes, boundaries.length)
-  const list = new VisibleList(stripes)
-  let before: Uint8Array | undefined
-  for (const boundary of boundaries) {
-    if (before !== undefined && compareAll(before, boundary) === 0) continue
-    before = boundary
-    list.clear()
-    for (const { start, end, seqno } of newestFirst) {
-      if (compareAll(start, boundary) > 0) continue
-      if (end === undefined || compareAll(boundary, end) < 0) list.offer(seqno)
-    }
-    output.add(boundary, 0, boundary.length, list.seqnos, list.size)
-  }
-  return output.finish()
-}
-
-/** Walks both lists of boundaries once; at each, what covers from there on is the two lists together. */
 function mergeTwo(
-  left: FragmentedRanges,
-  right: FragmentedRanges,
+  a: FragmentedRanges,
+  b: FragmentedRanges,
   stripes: readonly number[],
 ): FragmentedRanges {
-  const a = left.columns
-  const b = right.columns
-  const aCount = a.offsets.length - 1
-  const bCount = b.offsets.length - 1
-  const output = new RangeOutput(
-    aCount + bCount,
-    a.bytes.length + b.bytes.length,
-    a.seqnos.length + b.seqnos.length,
-  )
-  const list = new VisibleList(stripes)
-  let i = 0
-  let j = 0
-  while (i < aCount || j < bCount) {
-    const order =
-      i === aCount
-        ? 1
-        : j === bCount
-          ? -1
-          : compareBytes(
-              a.bytes,
-              a.offsets[i]!,
-              a.offsets[i + 1]!,
-              b.bytes,
-              b.offsets[j]!,
-              b.offsets[j + 1]!,
-            )
-    const from = order <= 0 ? a : b
-    const at = order <= 0 ? i : j
-    if (order <= 0) i++
-    if (order >= 0) j++
-    list.merge(
-      a.seqnos,
-      i === 0 ? 0 : a.lists[i - 1]!,
-      i === 0 ? 0 : a.lists[i]!,
-      b.seqnos,
-      j === 0 ? 0 : b.lists[j - 1]!,
-      j === 0 ? 0 : b.lists[j]!,
-    )
-    output.add(from.bytes, from.offsets[at]!, from.offsets[at + 1]!, list.seqnos, list.size)
-  }
-  return output.finish()
-}
-
-/** The tombstones over one interval, newest first, only the newest of each stripe. */
-class VisibleList {
-  seqnos: Float64Array = new Float64Array(8)
-  size = 0
-  readonly #stripes: readonly number[]
-  /** What a further, older seqno must not exceed to be seen by a snapshot that does not see the last one kept. */
-  #limit = 0
-
-  constructor(stripes: readonly number[]) {
-    this.#stripes = stripes
-  }
-
-  merge(
-    a: Float64Array,
-    aStart: number,
-    aEnd: number,
-    b: Float64Array,
-    bStart: number,
-    bEnd: number,
-  ): void {
-    this.clear()
-    let i = aStart
-    let j = bStart
-    while (i < aEnd || j < bEnd) {
-      if (j === bEnd || (i < aEnd && a[i]! > b[j]!)) this.offer(a[i++]!)
-      else this.offer(b[j++]!)
-    }
-  }
-
-  clear(): void {
-    this.size = 0
-    this.#limit = Infinity
-  }
-
-  /** The next one, not newer than those before. */
-  offer(seqno: number): void {
-    if (seqno > this.#limit) return
-    if (this.size === this.seqnos.length) {
-      const grown = new Float64Array(this.size * 2)
-      grown.set(this.seqnos)
-      this.seqnos = grown
-    }
-    this.seqnos[this.size++] = seqno
-    this.#limit = newestSnapshotBelow(this.#stripes, seqno)
-  }
-}
-
-/** The largest of the ascending `stripes` that is < seqno; -1: none. */
-function newestSnapshotBelow(stripes: readonly number[], seqno: number): number {
-  let low = 0
-  let high = stripes.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (stripes[middle]! < seqno) low = middle + 1
-    else high = middle
-  }
-  return low === 0 ? -1 : stripes[low - 1]!
-}
-
-/** Takes boundaries in ascending order and joins neighbours with equal lists. */
-class RangeOutput {
-  #bytes: Buffer
-  #length = 0
-  readonly #offsets: Uint32Array
-  readonly #lists: Uint32Array
-  #count = 0
-  #seqnos: Float64Array
-  #total = 0
-
-  constructor(boundariesMax: number, bytes: number, seqnos: number) {
-    this.#bytes = Buffer.allocUnsafeSlow(bytes)
-    this.#offsets = new Uint32Array(boundariesMax + 1)
-    this.#lists = new Uint32Array(boundariesMax + 1)
-    this.#seqnos = new Float64Array(seqnos)
-  }
-
-  add(key: Uint8Array, start: number, end: number, list: Float64Array, size: number): void {
-    if (this.#repeats(list, size)) return
-    const length = end - start
-    if (this.#length + length > this.#bytes.length) {
-      const grown = Buffer.allocUnsafeSlow(Math.max(this.#bytes.length * 2, this.#length + length))
-      grown.set(this.#bytes)
-      this.#bytes = grown
-    }
-    if (this.#total + size > this.#seqnos.length) {
-      const grown = new Float64Array(Math.max(this.#seqnos.length * 2, this.#total + size))
-      grown.set(this.#seqnos)
-      this.#seqnos = grown
-    }
-    this.#length = copyBytes(this.#bytes, this.#length, key, start, end)
-    for (let i = 0; i < size; i++) this.#seqnos[this.#total + i] = list[i]!
-    this.#total += size
-    this.#count++
-    this.#offsets[this.#count] = this.#length
-    this.#lists[this.#count] = this.#total
-  }
-
-  finish(): FragmentedRanges {
-    return new FragmentedRanges(
-      exactBytes(this.#bytes, this.#length),
-      exact(this.#offsets, this.#count + 1),
-      exact(this.#lists, this.#count + 1),
-      exact(this.#seqnos, this.#total),
-    )
-  }
-
-  /** Whether the interval before has the same list; before the first lies a gap. */
-  #repeats(list: Float64Array, size: number): boolean {
-    const from = this.#count === 0 ? 0 : this.#lists[this.#count - 1]!
-    if (this.#total - from !== size) return false
-    for (let i = 0; i < size; i++) if (this.#seqnos[from + i] !== list[i]) return false
-    return true
-  }
-}
-
-/** Cuts an array that was taken too large; a copy only where much would be wasted. */
-function exact<T extends Uint32Array | Float64Array>(array: T, length: number): T {
-  if (array.length === length) return array
-  return (length < array.length * 0.75 ? array.slice(0, length) : array.subarray(0, length)) as T
-}
-
-function exactBytes(bytes: Buffer, length: number): Buffer {
-  if (length < bytes.length * 0.75) return Buffer.from(bytes.subarray(0, length))
-  return bytes.subarray(0, length)
+  return new FragmentedRanges(mergeColumns(a.columns, b.columns, stripes))
 }

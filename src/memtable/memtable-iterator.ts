@@ -28,7 +28,7 @@ export class MemtableIterator extends EntryIterator {
     super()
     this.#log = tree.log
     this.#root = root
-    this.#cursor = new RadixCursor(tree, 0)
+    this.#cursor = new RadixCursor(tree)
   }
 
   seekToFirst(): void {

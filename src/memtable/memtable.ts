@@ -16,12 +16,13 @@ import type { CommitTable } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import { FLAG_OPEN_END, KIND_MASK, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
+import { type KeyspaceIndex, KeyspaceIndexes, type KeyspaceParts } from './keyspace-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
 import { OperandMemo } from './operand-memo.ts'
 import { ARENA_BYTES_MAX, OperationLog, type OperationLogParts } from './operation-log.ts'
 import { Operation } from './operation.ts'
-import { RadixTree, type RadixTreeParts } from './radix-tree.ts'
-import { RangeTombstoneSet } from './range-tombstone-set.ts'
+import { RadixNodes, type RadixNodesParts } from './radix-nodes.ts'
+import { RadixTree } from './radix-tree.ts'
 
 export interface MemtableOptions {
   /** Seqno that the first operation will have. */
@@ -37,12 +38,8 @@ export interface MemtableOptions {
 /** A sealed memtable as plain data; the big parts are shared memory where it was made with `shared`. */
 export interface MemtableParts {
   readonly log: OperationLogParts
-  readonly tree: RadixTreeParts
-  readonly keyspaces: readonly {
-    readonly id: number
-    readonly root: number
-    readonly rangeDeletes: readonly number[]
-  }[]
+  readonly nodes: RadixNodesParts
+  readonly keyspaces: readonly KeyspaceParts[]
   readonly openSnapshots: readonly number[]
 }
 
@@ -69,16 +66,6 @@ export interface RangeDelete {
   readonly end: Buffer | undefined
 }
 
-/** What the memtable knows of one keyspace. */
-interface KeyspaceIndex {
-  readonly id: number
-  /** Root of its tree. */
-  readonly root: number
-  /** Ordinals of its range deletes. */
-  readonly rangeDeletes: number[]
-  ranges: RangeTombstoneSet | undefined
-}
-
 const NO_RANGES: readonly FragmentedRanges[] = []
 /** What a record needs at most beside its own bytes, about: for judging whether there is room. */
 const INDEX_BYTES_PER_OPERATION = 40
@@ -88,17 +75,14 @@ export class Memtable {
   readonly #capacityBytes: number
   readonly #log: OperationLog
   readonly #tree: RadixTree
-  readonly #keyspaces = new Map<number, KeyspaceIndex>()
-  /** The keyspace that was asked for last: mostly it is the next one too. */
-  #lastKeyspace: KeyspaceIndex | undefined = undefined
+  readonly #nodes: RadixNodes
+  readonly #keyspaces: KeyspaceIndexes
   readonly #openSnapshots: () => readonly number[]
   readonly #memo: OperandMemo
   readonly #operation = new Operation()
   /** The operation that `#operation` holds. */
   #readOrdinal = -1
   #isSealed = false
-  /** What the commit that is being published added range deletes to. */
-  #unsettled: RangeTombstoneSet[] | undefined = undefined
 
   constructor(options: MemtableOptions, parts?: MemtableParts) {
     assert(options.firstSeqno >= 1, 'seqnos count from 1')
@@ -106,11 +90,13 @@ export class Memtable {
     this.#capacityBytes = options.capacityBytes
     this.#openSnapshots = options.openSnapshots
     this.#log = new OperationLog(options, parts?.log)
-    this.#tree = new RadixTree(this.#log, options.shared, parts?.tree)
+    this.#nodes = new RadixNodes(options.shared, parts?.nodes)
+    this.#tree = new RadixTree(this.#log, this.#nodes)
     this.#memo = new OperandMemo(this.#log, options.capacityBytes)
-    for (const { id, root, rangeDeletes } of parts?.keyspaces ?? []) {
-      this.#keyspaces.set(id, { id, root, rangeDeletes: [...rangeDeletes], ranges: undefined })
-    }
+    this.#keyspaces = new KeyspaceIndexes(options.openSnapshots, (ordinal) =>
+      this.#rangeDelete(ordinal),
+    )
+    for (const keyspace of parts?.keyspaces ?? []) this.#keyspaces.add(keyspace)
   }
 
   /** The same memtable again, sealed, maybe in another thread. */
@@ -144,7 +130,7 @@ export class Memtable {
 
   /** Arena and index, as far as they are in use. */
   get bytesUsed(): number {
-    return this.#log.bytesUsed + this.#tree.bytesUsed
+    return this.#log.bytesUsed + this.#nodes.bytesUsed
   }
 
   /** The commit records. Another array after an `append` that needed more room; offsets stay. */
@@ -166,6 +152,7 @@ export class Memtable {
   hasRoom(bytes: number): boolean {
     const { arenaEnd, pending } = this.#log
     if (arenaEnd === 0) return bytes <= ARENA_BYTES_MAX
+    if (arenaEnd + bytes > ARENA_BYTES_MAX) return false
     return this.bytesUsed + pending * INDEX_BYTES_PER_OPERATION + bytes <= this.#capacityBytes
   }
 
@@ -173,7 +160,7 @@ export class Memtable {
   append(bytes: Uint8Array, start: number, end: number): number {
     assert(!this.#isSealed, 'a sealed memtable takes no commits')
     const offset = this.#log.append(bytes, start, end)
-    this.#tree.reserve(this.#log.pending)
+    this.#nodes.reserve(this.#log.pending)
     return offset
   }
 
@@ -193,7 +180,7 @@ export class Memtable {
     const operations = log.decode(offset)
     log.accept(offset, operations)
     for (let ordinal = from; ordinal < from + operations; ordinal++) this.#index(ordinal)
-    if (this.#unsettled !== undefined) this.#settle()
+    this.#keyspaces.settle()
   }
 
   /** No more writes. */
@@ -213,7 +200,7 @@ export class Memtable {
     snapshot: number,
     result: MemtableEntry,
   ): boolean {
-    const keyspace = this.#keyspace(keyspaceId)
+    const keyspace = this.#keyspaces.get(keyspaceId)
     if (keyspace === undefined) return false
     return this.#fill(this.#tree.find(keyspace.root, key, start, end), snapshot, result)
   }
@@ -234,17 +221,17 @@ export class Memtable {
     end: number,
     snapshot: number,
   ): number {
-    const ranges = this.#ranges(keyspaceId)
+    const ranges = this.#keyspaces.ranges(keyspaceId)
     return ranges === undefined ? 0 : ranges.coveringSeqno(key, start, end, snapshot)
   }
 
   /** The keyspace's range deletes as they are now, for a RangeWalker. Never changes, whatever is written. */
   rangesAt(keyspaceId: number): readonly FragmentedRanges[] {
-    return this.#ranges(keyspaceId)?.view() ?? NO_RANGES
+    return this.#keyspaces.ranges(keyspaceId)?.view() ?? NO_RANGES
   }
 
   hasRanges(keyspaceId: number): boolean {
-    const keyspace = this.#keyspace(keyspaceId)
+    const keyspace = this.#keyspaces.get(keyspaceId)
     return keyspace !== undefined && keyspace.rangeDeletes.length > 0
   }
 
@@ -255,12 +242,12 @@ export class Memtable {
 
   /** Keyspaces with any operation, ascending. */
   keyspaceIds(): number[] {
-    return [...this.#keyspaces.keys()].sort((a, b) => a - b)
+    return this.#keyspaces.ids()
   }
 
   /** Range deletes with their original bounds, oldest first. */
   rangeDeletes(keyspaceId: number): RangeDelete[] {
-    const ordinals = this.#keyspace(keyspaceId)?.rangeDeletes ?? []
+    const ordinals = this.#keyspaces.get(keyspaceId)?.rangeDeletes ?? []
     return ordinals.map((ordinal) => this.#rangeDelete(ordinal))
   }
 
@@ -317,11 +304,10 @@ export class Memtable {
   /** A sealed memtable as plain data; nothing big is copied. */
   toParts(): MemtableParts {
     assert(this.#isSealed, 'only a sealed memtable is taken apart')
-    const keyspaces = [...this.#keyspaces.values()]
     return {
       log: this.#log.toParts(),
-      tree: this.#tree.toParts(),
-      keyspaces: keyspaces.map(({ id, root, rangeDeletes }) => ({ id, root, rangeDeletes })),
+      nodes: this.#nodes.toParts(),
+      keyspaces: this.#keyspaces.toParts(),
       openSnapshots: [...this.#openSnapshots()],
     }
   }
@@ -329,54 +315,17 @@ export class Memtable {
   // ---------------------------------------------------------------------------------------------- inner
 
   #index(ordinal: number): void {
-    const operation = this.#read(ordinal)
-    const keyspace = this.#keyspace(operation.keyspaceId) ?? this.#addKeyspace(operation.keyspaceId)
-    if ((operation.kind & KIND_MASK) !== KIND_RANGE_DELETE) {
+    const { kind, keyspaceId } = this.#read(ordinal)
+    const keyspace = this.#keyspaces.get(keyspaceId) ?? this.#addKeyspace(keyspaceId)
+    if ((kind & KIND_MASK) === KIND_RANGE_DELETE) {
+      this.#keyspaces.addRangeDelete(keyspace, ordinal)
+    } else {
       this.#tree.insert(keyspace.root, ordinal)
-      return
     }
-    keyspace.rangeDeletes.push(ordinal)
-    const ranges = (keyspace.ranges ??= new RangeTombstoneSet())
-    ranges.add(copyOf(this.#rangeDelete(ordinal)))
-    this.#unsettled ??= []
-    if (!this.#unsettled.includes(ranges)) this.#unsettled.push(ranges)
-  }
-
-  /** After the commit is visible as a whole: merging runs takes memory, and needs nothing but the set itself. */
-  #settle(): void {
-    const sets = this.#unsettled!
-    this.#unsettled = undefined
-    for (const ranges of sets) ranges.settle(this.#openSnapshots)
-  }
-
-  #keyspace(id: number): KeyspaceIndex | undefined {
-    const last = this.#lastKeyspace
-    if (last !== undefined && last.id === id) return last
-    const keyspace = this.#keyspaces.get(id)
-    if (keyspace !== undefined) this.#lastKeyspace = keyspace
-    return keyspace
   }
 
   #addKeyspace(id: number): KeyspaceIndex {
-    const keyspace = { id, root: this.#tree.addRoot(), rangeDeletes: [], ranges: undefined }
-    this.#keyspaces.set(id, keyspace)
-    this.#lastKeyspace = keyspace
-    return keyspace
-  }
-
-  #ranges(keyspaceId: number): RangeTombstoneSet | undefined {
-    const keyspace = this.#keyspace(keyspaceId)
-    if (keyspace === undefined || keyspace.rangeDeletes.length === 0) return undefined
-    if (keyspace.ranges === undefined) {
-      // From parts: made when somebody asks, which a flush does not.
-      const ranges = new RangeTombstoneSet()
-      for (const ordinal of keyspace.rangeDeletes) {
-        ranges.add(this.#rangeDelete(ordinal))
-        ranges.settle(this.#openSnapshots)
-      }
-      keyspace.ranges = ranges
-    }
-    return keyspace.ranges
+    return this.#keyspaces.add({ id, root: this.#nodes.addRoot(), rangeDeletes: [] })
   }
 
   #rangeDelete(ordinal: number): RangeDelete {
@@ -416,10 +365,4 @@ export class Memtable {
     }
     return operation
   }
-}
-
-/** With bytes of its own: the arena may be replaced by a larger one, and would be kept alive. */
-function copyOf(tombstone: RangeDelete): RangeDelete {
-  const { start, end } = tombstone
-  return { ...tombstone, start: Buffer.from(start), end: end && Buffer.from(end) }
 }
