@@ -8,7 +8,7 @@ import { DROPPED_COUNTRY, fillAtlas, plannedOperations } from '../../examples/de
 import { replay } from '../../examples/demo/replay.ts'
 import { type Atlas, openAtlas } from '../../examples/demo/stores.ts'
 
-const SOME = 2000
+const SOME = 600
 const nothing = (): void => undefined
 
 /** Cities of the country that is deleted, and as many others. */
