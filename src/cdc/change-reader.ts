@@ -45,6 +45,8 @@ export interface ChangeReaderOptions {
   /** First seqno to read. */
   readonly position: number
   readonly memoryBudgetBytes: number
+  /** About so many events will be asked for, when the caller knows: a page of seven should not read a thousand. */
+  readonly expectedEvents?: number
   /** False: read every block, trust no index. */
   readonly skip: boolean
   readonly tally: ScanTally
@@ -71,7 +73,7 @@ export class ChangeReader {
     this.#source = options.source
     this.#filter = options.filter
     this.#guard = options.guard
-    this.#sizer = new WindowSizer(options.memoryBudgetBytes)
+    this.#sizer = new WindowSizer(options.memoryBudgetBytes, options.expectedEvents)
     this.#loader = new WindowLoader(options)
     this.#blobs = new BlobLoader(options.tally)
   }

@@ -58,9 +58,10 @@ export interface ChangeView {
   readonly memtables: readonly ChangeMemtable[]
   /** Reads on the calling thread cost microseconds now: the page cache has what is asked for. Left out: not known. */
   readonly isDiskFast?: boolean
-  /** One object per version: what is derived from its list of segments is cached by it. */
-  readonly version: object
-  /** Every segment with events, of all keyspaces, dropped ones too, live and history, in any order. Asked once a version. */
+  /**
+   * Every segment with events, of all keyspaces, dropped ones too, live and history: ascending by maxEventSeqno. Cheap: asked
+   * for each window.
+   */
   listSegments(): readonly SegmentMeta[]
   /** A reader, not opened yet. Valid until the release. */
   segment(meta: SegmentMeta): ChangeSegment

@@ -147,7 +147,9 @@ export class ConsumerLedger {
   }
 
   /**
-   * A commit with an ack was published: `commitLast` is its last operation's seqno, undefined when it has none.
+   * A commit with an ack was published: `commitLast` is its last operation's seqno, undefined when it has none. Also called by
+   * the replay of the WAL, in its order. The last ack counts, also where it goes backwards (`checkAck` lets none through): a
+   * consumer that was dropped and created again began with an ack of its first position; what lies before was another's.
    */
   applyAck(
     name: string,
@@ -155,19 +157,9 @@ export class ConsumerLedger {
     commit: { readonly commitLast: number | undefined; readonly timeMs: number },
   ): void {
     const entry = this.#entries.get(name)
-    if (entry === undefined || entry.state === 'lost' || next < entry.position) return
+    if (entry === undefined || entry.state === 'lost') return
     const { commitLast = Infinity, timeMs } = commit
     entry.acked({ next, commitLast, timeMs })
-  }
-
-  /**
-   * An ack that the WAL still has, when the store opens. The last one in the log counts, also where it goes backwards: a consumer
-   * that was dropped and created again began with an ack of its first position, and what lies before it was another's.
-   */
-  replayAck(name: string, next: number, timeMs: number): void {
-    const entry = this.#entries.get(name)
-    if (entry === undefined || entry.state === 'lost') return
-    entry.acked({ next, commitLast: Infinity, timeMs })
   }
 
   /** After the replay: everything that was found is durable. */

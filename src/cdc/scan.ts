@@ -99,6 +99,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
       filter: new ChangeFilter(options, (id) => source.keyspaceName(id)),
       position,
       memoryBudgetBytes: options.memoryBudgetBytes ?? MEMORY_BUDGET_DEFAULT,
+      expectedEvents: Math.min(this.#limit, this.upTo - position + 1),
       skip: options.skip ?? true,
       tally: this.#tally,
       guard: scanGuard(source, hold, signal),
@@ -108,8 +109,8 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   #countSegments(skip: boolean): void {
     const view = this.#source.view()
     try {
-      const catalog = SegmentCatalog.of(view)
-      this.#tally.segmentsTotal = catalog.count
+      const catalog = new SegmentCatalog(view.listSegments())
+      this.#tally.segmentsTotal = catalog.all.length
       this.#tally.segmentsSkipped = skip ? catalog.countBefore(this.#position) : 0
     } finally {
       view.release()

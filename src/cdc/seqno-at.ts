@@ -68,7 +68,7 @@ async function bisect(
 }
 
 async function timeOf(view: ChangeView, seqno: number): Promise<number> {
-  for (const meta of SegmentCatalog.of(view).within({ from: seqno, upTo: seqno })) {
+  for (const meta of new SegmentCatalog(view.listSegments()).within({ from: seqno, upTo: seqno })) {
     const segment = view.segment(meta)
     if (!segment.isOpen) await segment.open()
     const { count, commitIds, commits } = await segment.events(seqno, seqno, 1)

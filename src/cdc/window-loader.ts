@@ -111,7 +111,7 @@ export class WindowLoader {
   }
 
   async #runs(view: ChangeView, bounds: Bounds): Promise<OpenRun[]> {
-    const catalog = SegmentCatalog.of(view)
+    const catalog = new SegmentCatalog(view.listSegments())
     const metas = this.#skip
       ? catalog.within({ from: bounds.first, upTo: bounds.last }, this.#filter)
       : catalog.all.filter((meta) => this.#filter.acceptsKeyspace(meta.keyspaceId))

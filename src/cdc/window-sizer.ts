@@ -9,6 +9,8 @@
  */
 
 const FIRST_SPAN = 1024
+/** Room for the end of a commit, and for what a filter leaves out. */
+const FIRST_SPAN_MIN = 16
 const GROWTH = 16
 /** Slots are cleared per window; wider ones would cost more than they save. */
 const SPAN_MAX = 2 ** 20
@@ -26,14 +28,15 @@ export class WindowSizer {
   readonly #spanMax: number
   #span: number
 
-  constructor(memoryBudgetBytes: number) {
+  constructor(memoryBudgetBytes: number, expectedEvents: number = FIRST_SPAN) {
     this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 8))
     this.#windowBytes = Math.max(1, memoryBudgetBytes - this.batchBytes)
     // Entries without any bytes still take their columns.
     this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 3) / 4))
     const columns = Math.floor(this.#windowBytes / SLOT_BYTES)
     this.#spanMax = Math.min(SPAN_MAX, Math.max(1, columns))
-    this.#span = Math.min(FIRST_SPAN, this.#spanMax)
+    const first = Math.max(FIRST_SPAN_MIN, Math.min(FIRST_SPAN, expectedEvents))
+    this.#span = Math.min(first, this.#spanMax)
   }
 
   /** Seqnos to take next. */

@@ -231,9 +231,9 @@ describe('after a restart', () => {
 
   test('the last ack in the log counts', () => {
     start([stored])
-    ledger.replayAck('a', 5, 10)
-    ledger.replayAck('a', 9, 11)
-    ledger.replayAck('gone', 9, 11)
+    ledger.applyAck('a', 5, { commitLast: 4, timeMs: 10 })
+    ledger.applyAck('a', 9, { commitLast: undefined, timeMs: 11 })
+    ledger.applyAck('gone', 9, { commitLast: 8, timeMs: 11 })
     ledger.settleAll()
     expect(ledger.records()).toEqual([{ ...stored, position: 9, lastAckAt: 11 }])
   })
@@ -246,7 +246,9 @@ describe('after a restart', () => {
     expect(after.position).toBe(2)
     const { log, manifest } = records
     start(manifest)
-    for (const { name, next } of log) ledger.replayAck(name, next, 1)
+    for (const { name, next } of log) {
+      ledger.applyAck(name, next, { commitLast: undefined, timeMs: 1 })
+    }
     ledger.settleAll()
     expect(ledger.get('a')!.position).toBe(2)
   })

@@ -242,7 +242,6 @@ export class FakeStore implements ChangeSource {
   readonly log: FakeEntry[] = []
   openViews = 0
   views = 0
-  #version = {}
   #nextNumber = 1
   #timeMs = 1000
 
@@ -259,11 +258,14 @@ export class FakeStore implements ChangeSource {
     this.openViews++
     this.views++
     const segments = [...this.segments, ...this.readers]
+    const metas = segments
+      .map(({ meta }) => meta)
+      .filter(({ events }) => events > 0)
+      .sort((a, b) => a.maxEventSeqno - b.maxEventSeqno)
     let isReleased = false
     return {
       memtables: this.memtables,
-      version: this.#version,
-      listSegments: () => segments.map(({ meta }) => meta),
+      listSegments: () => metas,
       segment: ({ number }) => segments.find(({ meta }) => meta.number === number)!,
       blob: (file) => {
         const values = this.blobs.get(file)
@@ -352,13 +354,11 @@ export class FakeStore implements ChangeSource {
       (list) => new FakeSegment(this.#nextNumber++, list, order),
     )
     this.segments = [...this.segments, ...made]
-    this.#version = {}
   }
 
   replaceSegments(segments: FakeSegment[], readers: readonly SegmentReader[] = []): void {
     this.segments = segments
     this.readers = readers
-    this.#version = {}
   }
 
   #separate(entry: FakeEntry): FakeEntry {

@@ -79,7 +79,8 @@ describe('a scan over memtables and segments', () => {
     fill(store, 20, 2)
     const scan = scanSinceSeqno(store, 40, { skip: false })
     expect(lines(await collect(scan))).toEqual(expected(store, 40, store.latest))
-    const blocks = store.segments.reduce((sum, { blockCount }) => sum + blockCount, 0)
+    const withEvents = store.segments.filter(({ meta }) => meta.events > 0)
+    const blocks = withEvents.reduce((sum, { blockCount }) => sum + blockCount, 0)
     expect(scan.stats.blocksTotal).toBe(blocks)
     expect(scan.stats.segmentsSkipped).toBe(0)
   })
@@ -115,6 +116,15 @@ describe('a scan over memtables and segments', () => {
     expect(lines(await collect(scan))).toEqual(expected(store, 1, store.latest))
     const gathers = store.segments.reduce((sum, segment) => sum + segment.gathers, 0)
     expect(gathers).toBeGreaterThan(15)
+  })
+
+  test('reads for a small page about what the page needs', async () => {
+    const store = new FakeStore()
+    for (let i = 0; i < 2000; i++) store.commit([put(`k${i % 97}`, 'v'.repeat(100), 1)])
+    store.flush({ parts: 3 })
+    const scan = scanSinceSeqno(store, 500, { limit: 7 })
+    expect((await collect(scan)).length).toBe(7)
+    expect(scan.stats.bytesRead).toBeLessThan(20 * 110)
   })
 
   test('opens no segment and reads nothing when it is caught up', async () => {
