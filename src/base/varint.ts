@@ -136,22 +136,26 @@ export class ByteWriter {
   }
 
   u8(value: number): this {
-    this.#bytes[this.#reserve(1)] = value
+    const at = this.#reserve(1)
+    this.#bytes[at] = value
     return this
   }
 
   u16(value: number): this {
-    this.#bytes.writeUInt16LE(value, this.#reserve(2))
+    const at = this.#reserve(2)
+    this.#bytes.writeUInt16LE(value, at)
     return this
   }
 
   u32(value: number): this {
-    this.#bytes.writeUInt32LE(value, this.#reserve(4))
+    const at = this.#reserve(4)
+    this.#bytes.writeUInt32LE(value, at)
     return this
   }
 
   u48(value: number): this {
-    this.#bytes.writeUIntLE(value, this.#reserve(6), 6)
+    const at = this.#reserve(6)
+    this.#bytes.writeUIntLE(value, at, 6)
     return this
   }
 
@@ -162,7 +166,8 @@ export class ByteWriter {
   }
 
   raw(bytes: Uint8Array): this {
-    this.#bytes.set(bytes, this.#reserve(bytes.length))
+    const at = this.#reserve(bytes.length)
+    this.#bytes.set(bytes, at)
     return this
   }
 

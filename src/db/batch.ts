@@ -38,7 +38,26 @@ export function toDeleteRange(
 }
 
 /** Operations that become visible together, with consecutive seqnos in the order they were added. */
-export class Batch {
+export interface Batch {
+  put(key: BytesLike, value: BytesLike, keyspace?: Keyspace): this
+  merge(key: BytesLike, operand: BytesLike, keyspace?: Keyspace): this
+  delete(key: BytesLike, keyspace?: Keyspace): this
+  deleteRange(start: BytesLike, end?: BytesLike, keyspace?: Keyspace): this
+  /**
+   * Moves a consumer's position in the same atomic commit: exactly-once for what is derived inside this store. `next` up to
+   * the batch's own last seqno + 1. Takes no seqno; a batch needs one operation besides.
+   */
+  ack(consumer: string, next: number): this
+  /** Number of operations. */
+  readonly length: number
+  /** Bytes that the operations take in the log. */
+  readonly byteLength: number
+  /** Empties it; a written batch can be used again. */
+  clear(): this
+}
+
+/** The batch of one store; made by `batch()`. */
+export class WriteBatch implements Batch {
   #encoder = new CommitEncoder()
   #acks: BatchAck[] = []
   #keyspaces = new Set<KeyspaceState>()
@@ -49,12 +68,10 @@ export class Batch {
     this.#resolve = resolve
   }
 
-  /** Number of operations. */
   get length(): number {
     return this.#encoder.operations
   }
 
-  /** Bytes that the operations take in the log. */
   get byteLength(): number {
     return this.#encoder.operationBytes
   }
@@ -82,7 +99,6 @@ export class Batch {
       : this.#add(KIND_RANGE_DELETE, range.start, range.end, target)
   }
 
-  /** Moves a consumer's position in the same atomic commit. Takes no seqno. */
   ack(consumer: string, next: number): this {
     this.#ensureUnused()
     checkName(consumer, 'consumer')
@@ -91,7 +107,6 @@ export class Batch {
     return this
   }
 
-  /** Empties it; a written batch can be used again. */
   clear(): this {
     this.#encoder = new CommitEncoder()
     this.#acks = []

@@ -13,7 +13,7 @@ import type { MergeOperator } from '../base/merge-operators.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import { extendSeries } from '../cdc/history-series.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
-import { translateDiskError } from '../env/disk-errors.ts'
+import { isNoSpace, translateDiskError } from '../env/disk-errors.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Timers } from '../env/timers.ts'
 import { Memtable } from '../memtable/memtable.ts'
@@ -44,6 +44,7 @@ export interface EngineOptions {
   /** Oldest first; the last one is active. Their logs are durable. */
   readonly logged: readonly LoggedMemtable[]
   readonly lastTimeMs: number
+  readonly recoveredSourceToken: string | undefined
   readonly memtableBytes: number
   readonly segmentBytes: number
   readonly syncIntervalMs: number
@@ -88,8 +89,6 @@ export class Engine {
     this.#options = options
     const { versions, logged, health, timers, tuning } = options
     this.memtables = new MemtableSet(logged, (previous) => this.#nextMemtable(previous))
-    for (const { memtable } of this.memtables.sealed)
-      this.#marks.sealed(memtable, options.sealMarks())
     this.durability = new Durability(this.memtables, {
       durable: this.memtables.latestSeqno,
       onFailure: (error) => health.poison(error),
@@ -271,7 +270,11 @@ export class Engine {
       events,
       monotonicMs: () => timers.monotonicMs(),
       consumerRecords: ({ memtable }) => this.#options.consumerRecords(this.#marks.of(memtable)),
-      sourceToken: ({ memtable }) => this.#marks.of(memtable)?.sourceToken,
+      sourceToken: ({ memtable }) => {
+        // Sealed by the recovery: what was replayed is all there was, and durable.
+        const marks = this.#marks.of(memtable)
+        return marks === undefined ? this.#options.recoveredSourceToken : marks.sourceToken
+      },
       seriesUpTo: (flushed) => {
         const { state } = versions.current
         return extendSeries(state.series, series.pending, { floor: state.floor, flushed })
@@ -322,8 +325,25 @@ export class Engine {
     else health.backgroundFailed(error)
   }
 
+  /** The log is idle: says in the log that all of it is durable, so that rot in its end is not taken for a torn tail. */
+  #markSynced(): void {
+    const { wal } = this.memtables.active
+    if (!this.pipeline.isEmpty || wal.isBroken || this.#options.health.poisonError !== undefined)
+      return
+    try {
+      wal.markSynced()
+    } catch (cause) {
+      // Nothing was lost; the next write meets the same disk and says so to its caller.
+      if (isNoSpace(cause)) this.pipeline.repairLog()
+      else this.poison(cause, 'write')
+    }
+  }
+
   #syncInBackground(): void {
-    if (!this.durability.isBehind) return
+    if (!this.durability.isBehind) {
+      this.#markSynced()
+      return
+    }
     // A failure has poisoned the store already; there is nobody else to tell.
     this.durability.sync().catch(() => undefined)
   }

@@ -193,6 +193,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     versions,
     logged: opened.logged,
     lastTimeMs: opened.lastTimeMs,
+    recoveredSourceToken: opened.sourceToken,
     memtableBytes: options.memtableBytes,
     segmentBytes: options.segmentBytes,
     syncIntervalMs: options.syncIntervalMs,

@@ -19,7 +19,7 @@ import {
   isObject,
   isSignal,
 } from './option-check.ts'
-import { Snapshot, type Snapshots } from './snapshots.ts'
+import { OpenSnapshot, type Snapshot, type Snapshots } from './snapshots.ts'
 
 export interface ReadOptions {
   snapshot?: Snapshot
@@ -149,7 +149,7 @@ export class Reader {
     const snapshot = options?.snapshot
     return snapshot === undefined
       ? this.#ports.latestSeqno()
-      : Snapshot.seqnoOf(snapshot, this.#ports.snapshots)
+      : OpenSnapshot.seqnoOf(snapshot, this.#ports.snapshots)
   }
 }
 

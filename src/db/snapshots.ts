@@ -10,7 +10,13 @@ export interface SnapshotPort {
 }
 
 /** A view of every keyspace at one seqno. Until closed it keeps what it sees from being collected. */
-export class Snapshot implements Disposable {
+export interface Snapshot {
+  readonly seqno: number
+  close(): void
+  [Symbol.dispose](): void
+}
+
+export class OpenSnapshot implements Snapshot {
   readonly seqno: number
   readonly #owner: Snapshots
   #isClosed = false
@@ -32,7 +38,7 @@ export class Snapshot implements Disposable {
 
   /** The seqno to read at; throws for a snapshot of another store or a closed one. */
   static seqnoOf(snapshot: Snapshot, owner: Snapshots): number {
-    if (!(snapshot instanceof Snapshot)) {
+    if (!(snapshot instanceof OpenSnapshot)) {
       throw wrongType('snapshot', 'a snapshot made by snapshot()', snapshot)
     }
     if (snapshot.#owner !== owner) throw invalidArgument('the snapshot belongs to another store')
@@ -71,7 +77,7 @@ export class Snapshots {
   }
 
   open(seqno: number): Snapshot {
-    const snapshot = new Snapshot(seqno, this)
+    const snapshot = new OpenSnapshot(seqno, this)
     const id = this.#nextId++
     this.#ids.set(snapshot, id)
     this.#open.set(id, { seqno, openedAt: this.#now() })

@@ -17,7 +17,7 @@ import { startEpoch } from '../version/epochs.ts'
 import type { SnapshotRegistry } from '../version/pins.ts'
 import type { Version } from '../version/version.ts'
 import { checkName, checkSeqno } from './arguments.ts'
-import { Batch, type ResolveKeyspace } from './batch.ts'
+import { type Batch, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import type { Changes } from './changes.ts'
 import { type CompactRange, decodeCompactRange } from './compact-range.ts'
 import type { Engine } from './engine.ts'
@@ -32,7 +32,7 @@ import {
 import type { KeyspaceRegistry } from './keyspace-registry.ts'
 import type { KeyspaceOptions } from './options.ts'
 import { Reader } from './reader.ts'
-import { Snapshot, Snapshots } from './snapshots.ts'
+import { type Snapshot, Snapshots } from './snapshots.ts'
 import { blobStats, keyspaceStats, type StoreCounters, type StoreStats } from './stats.ts'
 import type { StoreEmitter } from './store-events.ts'
 import { type VerifyOptions, type VerifyReport, verifyStore } from './verify.ts'
@@ -169,7 +169,7 @@ export class Store {
   // ------------------------------------------------------------------------------------------------ reads
 
   batch(): Batch {
-    return new Batch(this.#resolve)
+    return new WriteBatch(this.#resolve)
   }
 
   openSnapshot(): Snapshot {

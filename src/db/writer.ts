@@ -12,7 +12,7 @@ import type { CommitPipeline } from '../write/commit-pipeline.ts'
 import type { PendingCommit } from '../write/pending-commit.ts'
 import { Staging } from '../write/staging.ts'
 import { aborted, type BytesLike, toMeta } from './arguments.ts'
-import { Batch, type BatchAck, type ResolveKeyspace } from './batch.ts'
+import { type Batch, type BatchAck, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
 
@@ -109,7 +109,9 @@ export class Writer {
 
   /** All operations of the batch, atomically. */
   async write(batch: Batch, options: WriteOptions | undefined): Promise<CommitInfo> {
-    if (!(batch instanceof Batch)) throw invalidArgument('write() takes a batch made by batch()')
+    if (!(batch instanceof WriteBatch)) {
+      throw invalidArgument('write() takes a batch made by batch()')
+    }
     this.#options.ensureWritable()
     this.#pipeline.ensureOpen()
     checkOptions(options, WRITE_CHECKS)

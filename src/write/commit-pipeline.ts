@@ -288,21 +288,42 @@ export class CommitPipeline {
 
   #writeFailed(commits: readonly PendingCommit[], cause: unknown): void {
     const error = this.#hooks.translate(cause, 'write')
-    for (const commit of commits) commit.reject(error)
+    const refuse = (): void => {
+      for (const commit of commits) commit.reject(error)
+    }
     if (error.code !== 'VARVE_NO_SPACE') {
+      refuse()
       this.#hooks.onPoisoned(error)
       return
     }
+    this.#cutBack(refuse, (final) => {
+      for (const commit of commits) commit.reject(final)
+    })
+  }
+
+  /** A write beside the pipeline failed for want of space: nothing is written until the log is cut back. */
+  repairLog(): void {
+    this.#cutBack(
+      () => undefined,
+      () => undefined,
+    )
+  }
+
+  #cutBack(onDone: () => void, onFailed: (error: VarveError) => void): void {
     this.#cuttingBack = true
     this.#memtables.active.wal.cutBack().then(
       () => {
         this.#cuttingBack = false
+        // Only now: until the cut is durable, a power cut could bring back what was rejected.
+        onDone()
         if (!this.isEmpty) this.#schedule()
         else this.#finishDrain()
       },
       (failure: unknown) => {
         this.#cuttingBack = false
-        this.#hooks.onPoisoned(this.#hooks.translate(failure, 'cut back log'))
+        const final = this.#hooks.translate(failure, 'cut back log')
+        onFailed(final)
+        this.#hooks.onPoisoned(final)
       },
     )
   }

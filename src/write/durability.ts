@@ -70,10 +70,7 @@ export class Durability {
   }
 
   #start(): void {
-    if (this.#running !== undefined) return
-    this.#running = this.#run().finally(() => {
-      this.#running = undefined
-    })
+    this.#running ??= this.#run()
   }
 
   async #run(): Promise<void> {
@@ -88,17 +85,9 @@ export class Durability {
           if (wal.syncedSize < wal.size) await wal.sync()
         }
       } catch (cause) {
-        const error = new VarveError(
-          'VARVE_IO',
-          'syncing the write-ahead log failed; the store accepts no more writes until it is reopened',
-          { operation: 'sync' },
-          { cause },
-        )
         this.#waiters = [...served, ...this.#waiters]
-        this.#failure = error
-        this.#rejectAll(error)
-        this.#onFailure(error)
-        return
+        this.#syncFailed(cause)
+        break
       }
       if (target > this.#durable) {
         this.#durable = target
@@ -106,6 +95,20 @@ export class Durability {
       }
       for (const waiter of served) waiter.resolve()
     }
+    // In the same step as the last look at the waiters: who comes later must find nothing running.
+    this.#running = undefined
+  }
+
+  #syncFailed(cause: unknown): void {
+    const error = new VarveError(
+      'VARVE_IO',
+      'syncing the write-ahead log failed; the store accepts no more writes until it is reopened',
+      { operation: 'sync' },
+      { cause },
+    )
+    this.#failure = error
+    this.#rejectAll(error)
+    this.#onFailure(error)
   }
 
   #rejectAll(error: VarveError): void {
