@@ -12,7 +12,8 @@
  */
 import type { Timers } from '../env/timers.ts'
 import type { ChangeFilter } from './change-filter.ts'
-import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
+import type { ChangeSource, ChangeView } from './change-source.ts'
+import { RecentOperations } from './recent-operations.ts'
 
 export interface FeedWaiter {
   readonly visibility: 'committed' | 'durable'
@@ -129,11 +130,11 @@ export class ChangeFeed {
     if (source.status !== 'open') return this.#wakeAll()
     const view = source.view()
     try {
-      const touched = new TouchedKeyspaces(view)
+      const recent = new RecentOperations(view)
       for (const waiter of this.#waiters) {
         const last = waiter.visibility === 'durable' ? source.durable : source.latest
         if (waiter.position > last) continue
-        if (this.#concerns(view, touched, waiter, last)) this.#wake(waiter)
+        if (this.#concerns(view, recent, waiter, last)) this.#wake(waiter)
         else waiter.position = last + 1
       }
     } finally {
@@ -142,94 +143,13 @@ export class ChangeFeed {
   }
 
   /** Whether anything in [waiter.position, last] passes its filter; moves its position on to the first commit that does. */
-  #concerns(
-    view: ChangeView,
-    touched: TouchedKeyspaces,
-    waiter: FeedWaiter,
-    last: number,
-  ): boolean {
+  #concerns(view: ChangeView, recent: RecentOperations, waiter: FeedWaiter, last: number): boolean {
     const { filter, position } = waiter
     // Flushed meanwhile: looking at segments is for the reader.
     if (filter.isAll || position < view.memtables[0]!.firstSeqno) return true
-    if (!touched.any(position, last, filter)) return false
-    if (!filter.looksAtEntries) return true
-    const found = firstPassing(view.memtables, filter, position, last)
+    const found = recent.firstPassing(filter, position, last)
     if (found === undefined) return false
     waiter.position = Math.max(position, found)
     return true
-  }
-}
-
-/** The keyspaces that were written in a stretch of seqnos; the stretch is the same for nearly all waiters. */
-class TouchedKeyspaces {
-  readonly #view: ChangeView
-  #from = 0
-  #last = -1
-  #ids: number[] = []
-
-  constructor(view: ChangeView) {
-    this.#view = view
-  }
-
-  any(from: number, last: number, filter: ChangeFilter): boolean {
-    if (from !== this.#from || last !== this.#last) this.#collect(from, last)
-    return this.#ids.some((id) => filter.acceptsKeyspace(id))
-  }
-
-  #collect(from: number, last: number): void {
-    this.#from = from
-    this.#last = last
-    const ids = new Set<number>()
-    let previous = -1
-    for (const memtable of this.#view.memtables) {
-      const { first, end } = overlap(memtable, from, last)
-      for (let ordinal = first; ordinal < end; ordinal++) {
-        const id = memtable.keyspaceOf(ordinal)
-        if (id === previous) continue
-        previous = id
-        ids.add(id)
-      }
-    }
-    this.#ids = [...ids]
-  }
-}
-
-/** First seqno of the first commit with an operation in [from, last] that passes. */
-function firstPassing(
-  memtables: readonly ChangeMemtable[],
-  filter: ChangeFilter,
-  from: number,
-  last: number,
-): number | undefined {
-  for (const memtable of memtables) {
-    const { arena } = memtable
-    const { first, end } = overlap(memtable, from, last)
-    for (let o = first; o < end; o++) {
-      if (!filter.acceptsKeyspace(memtable.keyspaceOf(o))) continue
-      const passes = filter.acceptsEntry(
-        memtable.kindOf(o),
-        arena,
-        memtable.keyStart(o),
-        memtable.keyEnd(o),
-        arena,
-        memtable.valueStart(o),
-        memtable.valueEnd(o),
-      )
-      if (passes) return memtable.commits.first[memtable.commitOf(o)]
-    }
-  }
-  return undefined
-}
-
-/** Ordinals of a memtable that fall in [from, last]; `end` is exclusive. */
-function overlap(
-  memtable: ChangeMemtable,
-  from: number,
-  last: number,
-): { first: number; end: number } {
-  const { firstSeqno, lastSeqno } = memtable
-  return {
-    first: Math.max(0, from - firstSeqno),
-    end: Math.min(last, lastSeqno) - firstSeqno + 1,
   }
 }

@@ -28,6 +28,9 @@ export class ChangeFilter {
   readonly isNone: boolean
   /** Asks for the entry's bytes, not only for its keyspace. */
   readonly looksAtEntries: boolean
+  /** The first four bytes of a point entry's key lie between these, both included; see recent-operations.ts. */
+  readonly lowestPrefix: number
+  readonly highestPrefix: number
   readonly #names: ReadonlySet<string> | undefined
   readonly #nameOf: (id: number) => string
   readonly #wanted = new Map<number, boolean>()
@@ -50,6 +53,8 @@ export class ChangeFilter {
     })
     this.#lower = range.lower
     this.#upper = range.upper
+    this.lowestPrefix = range.lower === undefined ? 0 : prefixOf(range.lower)
+    this.highestPrefix = range.upper === undefined ? 0xffffffff : prefixOf(range.upper)
     this.#kinds = kindsOf(options.types)
     this.isNone = this.#names?.size === 0 || this.#kinds === 0 || isEmptyRange(range)
     this.looksAtEntries =
@@ -124,6 +129,17 @@ function kindsOf(types: readonly ChangeType[] | undefined): number {
   let kinds = 0
   for (const type of types ?? (Object.keys(KIND_OF) as ChangeType[])) kinds |= 1 << KIND_OF[type]
   return kinds
+}
+
+/** First four bytes as one big-endian integer; missing ones are 0. Orders as the keys do, but for equals. */
+export function keyPrefix(bytes: Uint8Array, start: number, end: number): number {
+  let prefix = 0
+  for (let i = 0; i < 4; i++) prefix = (prefix << 8) | (start + i < end ? bytes[start + i]! : 0)
+  return prefix >>> 0
+}
+
+function prefixOf(bound: Uint8Array): number {
+  return keyPrefix(bound, 0, bound.length)
 }
 
 function toBytes(input: BytesLike | undefined): Uint8Array | undefined {

@@ -8,7 +8,7 @@
  * ```
  */
 
-const FIRST_SPAN = 1024
+const FIRST_SPAN = 256
 /** Room for the end of a commit, and for what a filter leaves out. */
 const FIRST_SPAN_MIN = 16
 const GROWTH = 16

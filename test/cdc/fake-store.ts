@@ -237,6 +237,7 @@ export class FakeStore implements ChangeSource {
   readonly names: Map<number, string> = new Map([
     [1, 'default'],
     [2, 'other'],
+    [3, 'third'],
   ])
   readonly holds: FakeHold[] = []
   readonly log: FakeEntry[] = []

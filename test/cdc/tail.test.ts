@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { openTail, type ChangeBatch, type ChangeTail } from '../../src/cdc/tail.ts'
-import { put } from '../memtable/commits.ts'
+import { put, removeRange } from '../memtable/commits.ts'
 import { FakeStore, turns } from './fake-store.ts'
 
 const seqnos = (batch: ChangeBatch | undefined): number[] =>
@@ -279,5 +279,45 @@ describe('many tails', () => {
     await turns()
     expect(readers.every(({ batches }) => batches.length === 1)).toBe(true)
     await Promise.all(tails.map((tail) => tail.close()))
+  })
+})
+
+describe('what waiting tails are woken for', () => {
+  test('is what reading would have found, for every filter', async () => {
+    const filters: object[] = [
+      { range: { prefix: 'ab' } },
+      { range: { gte: 'abc', lt: 'abcz' } },
+      { range: { gt: 'abca' } },
+      { range: { lte: 'a' } },
+      { range: { gte: 'abcd', lt: 'abcd' } },
+      { types: ['RangeTombstone'] },
+      { keyspaces: ['other'], range: { prefix: 'b' } },
+    ]
+    const operations = [
+      put('a', '', 1),
+      put('ab', '', 1),
+      put('abca', '', 2),
+      put('abcab', '', 1),
+      put('b', '', 2),
+      put('\u00ff', '', 1),
+      removeRange('a', 'ac', 1),
+      removeRange('0', undefined, 2),
+      removeRange('', 'a', 1),
+      put('b', '', 1),
+    ]
+    for (const filter of filters) {
+      const store = new FakeStore()
+      const { batches } = follow(tailOf(store, filter))
+      await turns()
+      for (const operation of operations) {
+        store.commit([put('zzz', '', 3), operation])
+        await turns()
+      }
+      const all = openTail(store, store.feed, { from: 1, ...filter, heartbeatMs: 1 })
+      const whole = await Promise.race([all.next(), turns(6)])
+      const found = whole === undefined ? [] : seqnos(whole.value)
+      expect(batches.flatMap(seqnos), JSON.stringify(filter)).toEqual(found)
+      await all.close()
+    }
   })
 })
