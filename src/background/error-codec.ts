@@ -2,6 +2,7 @@
  * Errors across a thread boundary: structured clone drops what we need most, the `code` and `details` of an error and its
  * class. So they cross as plain data and are put together again.
  */
+import { inspect } from 'node:util'
 import { VarveError, type VarveErrorCode } from '../base/errors.ts'
 
 export interface PlainError {
@@ -69,7 +70,7 @@ function plainDetails(details: Readonly<Record<string, unknown>>): Record<string
       value === null ||
       ['string', 'number', 'boolean', 'bigint', 'undefined'].includes(typeof value)
         ? value
-        : String(value)
+        : inspect(value, { depth: 2 })
   }
   return plain
 }

@@ -3,7 +3,7 @@
  * It reads and writes files by itself, through Node's file system.
  */
 import { pathToFileURL } from 'node:url'
-import { parentPort } from 'node:worker_threads'
+import { parentPort, workerData } from 'node:worker_threads'
 import { assert } from '../base/assert.ts'
 import { type MergeOperator, mergeOperators } from '../base/merge-operators.ts'
 import type { Job } from '../compaction/job.ts'
@@ -17,6 +17,8 @@ import type { FromWorker, ToWorker } from './worker-protocol.ts'
 const SLICE_MS = 10
 
 assert(parentPort !== null, 'the job worker runs in a worker thread')
+// The costly assertions are on in both threads, or in none.
+Reflect.set(globalThis, Symbol.for('varve.paranoid'), Reflect.get(Object(workerData), 'paranoid'))
 const port = parentPort
 const fs = createNodeFileSystem()
 const scheduler = new JobScheduler({ timers: createTimers(), sliceMs: SLICE_MS })

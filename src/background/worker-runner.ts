@@ -6,6 +6,7 @@
  * jobs fail, what they wrote is removed, and the next job starts another one.
  */
 import { Worker } from 'node:worker_threads'
+import { paranoid } from '../base/assert.ts'
 import { VarveError } from '../base/errors.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'
 import type { Job, JobResult } from '../compaction/job.ts'
@@ -70,8 +71,13 @@ export class WorkerRunner implements JobRunner {
       this.#pending.set(id, { job, resolve, reject, runInline })
     })
     signal?.addEventListener('abort', abort)
-    this.#start()
-    this.#send({ type: 'run', id, job })
+    try {
+      this.#start()
+      this.#send({ type: 'run', id, job })
+    } catch (error) {
+      // A job that cannot be cloned is our mistake; it must not be waited for.
+      this.#take(id)?.reject(error)
+    }
     return result.finally(() => signal?.removeEventListener('abort', abort))
   }
 
@@ -98,7 +104,11 @@ export class WorkerRunner implements JobRunner {
     let worker: Worker
     try {
       // Flags of the program (--input-type, --eval) are not the worker's.
-      worker = new Worker(this.#options.entry ?? workerEntry(), { name: 'varve', execArgv: [] })
+      worker = new Worker(this.#options.entry ?? workerEntry(), {
+        name: 'varve',
+        execArgv: [],
+        workerData: { paranoid: paranoid() },
+      })
     } catch (error) {
       this.#fallBack(error)
       return
@@ -155,7 +165,7 @@ export class WorkerRunner implements JobRunner {
       this.#fallBack(cause)
       return
     }
-    for (const id of [...this.#pending.keys()]) {
+    for (const id of this.#pending.keys()) {
       const pending = this.#take(id)!
       this.#removeFiles(pending.job)
       const message = 'the background worker ended in the middle of a job'
@@ -166,7 +176,7 @@ export class WorkerRunner implements JobRunner {
   #fallBack(cause: unknown): void {
     this.#isInline = true
     this.#warn('no worker thread can be started; background work runs on the calling thread', cause)
-    for (const id of [...this.#pending.keys()]) this.#take(id)!.runInline()
+    for (const id of this.#pending.keys()) this.#take(id)!.runInline()
   }
 
   #warn(message: string, cause: unknown): void {

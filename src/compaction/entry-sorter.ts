@@ -13,7 +13,6 @@
  * are gathered and decided as a whole.
  */
 import { assert } from '../base/assert.ts'
-import { copyBytes } from '../base/bytes.ts'
 import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import {
@@ -31,6 +30,7 @@ import {
   type FateRules,
   isInsertOrDelete,
   KeyVersions,
+  type RangeCover,
   stripeOf,
 } from './version-fates.ts'
 
@@ -75,14 +75,17 @@ export interface SortRules extends FateRules {
   readonly borrowValues: boolean
 }
 
+const LOOP_COPY_MAX = 48
+
 export class EntrySorter {
   readonly #rules: SortRules
   readonly #output: SortedOutput
   readonly #dropFloor: number
   readonly #hasSnapshots: boolean
   readonly #versions: KeyVersions
-  /** The key at hand. */
-  readonly #key: Buffer = Buffer.alloc(KEY_BYTES_MAX)
+  readonly #ranges: RangeCover | undefined
+  /** The key at hand. A plain array, like the sources' keys: a Buffer among them would slow the loops below. */
+  readonly #key: Uint8Array = new Uint8Array(KEY_BYTES_MAX)
   #keyLength = -1
   #isGathering = false
   #hasKept = false
@@ -95,6 +98,7 @@ export class EntrySorter {
     this.#rules = rules
     this.#output = output
     this.#dropFloor = rules.dropFloor
+    this.#ranges = rules.ranges
     this.#hasSnapshots = rules.snapshots.length > 0
     this.#versions = new KeyVersions({ borrow: rules.borrowValues })
   }
@@ -127,7 +131,7 @@ export class EntrySorter {
       if (stripe > 0) lower = this.#rules.snapshots[stripe - 1]!
       top = this.#rules.snapshots[stripe] ?? top
     }
-    const ranges = this.#rules.ranges
+    const ranges = this.#ranges
     if (ranges !== undefined && ranges.coveringSeqno(keyBytes, keyStart, keyEnd, top) > seqno) {
       this.#closedAbove = lower
       if (isEvent) this.#retire(entry, commits, id)
@@ -175,7 +179,14 @@ export class EntrySorter {
 
   #startKey(bytes: Uint8Array, start: number, end: number): void {
     if (this.#isGathering) this.#settle()
-    this.#keyLength = copyBytes(this.#key, 0, bytes, start, end)
+    const length = end - start
+    if (length <= LOOP_COPY_MAX) {
+      const key = this.#key
+      for (let i = 0; i < length; i++) key[i] = bytes[start + i]!
+    } else {
+      this.#key.set(bytes.subarray(start, end))
+    }
+    this.#keyLength = length
     this.#hasKept = false
     this.#isShadowed = false
     this.#closedAbove = Number.MAX_SAFE_INTEGER
@@ -232,7 +243,7 @@ export class EntrySorter {
 
   /** Whether a range tombstone of a newer stripe hides a version that is kept. */
   #isCoveredLater(seqno: number): boolean {
-    const ranges = this.#rules.ranges
+    const ranges = this.#ranges
     return (
       ranges !== undefined &&
       this.#hasSnapshots &&
@@ -244,7 +255,7 @@ export class EntrySorter {
   #settle(): void {
     this.#isGathering = false
     const versions = this.#versions
-    const key = this.#key.subarray(0, this.#keyLength)
+    const key = Buffer.from(this.#key.buffer, 0, this.#keyLength)
     versions.decide(key, this.#rules, this.#rules.isBottom(key, 0, key.length))
     const folds = versions.folds
     let fold = 0

@@ -45,6 +45,10 @@ export class LevelOutput implements SortedOutput {
   readonly #tally: EventTally
   readonly #hasRanges: boolean
   #segment: OpenSegment | undefined
+  readonly #segmentBytes: number
+  /** The size is looked at after so many bytes of keys and values: asking for every entry is measurable. */
+  readonly #measureBytes: number
+  #unmeasured = 0
   /** Where the segment at hand begins; undefined: at the beginning. */
   #lower: Uint8Array | undefined
   /** The next segment of the level below that the keys come to, and bytes of those that the segment at hand overlaps. */
@@ -62,6 +66,8 @@ export class LevelOutput implements SortedOutput {
     this.#blobs = sinks.blobs
     this.#tally = sinks.tally
     this.#hasRanges = options.ranges.count > 0
+    this.#segmentBytes = options.segmentBytes
+    this.#measureBytes = options.segmentBytes / 64
     this.#belowLower = options.below.map((meta) => spanOf(meta)?.lower ?? new Uint8Array(0))
   }
 
@@ -71,8 +77,10 @@ export class LevelOutput implements SortedOutput {
       if (compareBytes(lower, 0, lower.length, bytes, start, end) > 0) break
       this.#passBelow(lower)
     }
+    if (this.#unmeasured < this.#measureBytes) return
+    this.#unmeasured = 0
     const segment = this.#segment
-    if (segment !== undefined && segment.writer.estimatedBytes >= this.#options.segmentBytes) {
+    if (segment !== undefined && segment.writer.estimatedBytes >= this.#segmentBytes) {
       this.#cut(Buffer.from(bytes.subarray(start, end)))
     }
   }
@@ -92,6 +100,7 @@ export class LevelOutput implements SortedOutput {
   ): void {
     const segment = (this.#segment ??= this.#sink.open(this.#options.keyspace, 'key'))
     if (commitId !== NO_COMMIT) this.#tally.add(seqno)
+    this.#unmeasured += keyEnd - keyStart + valueEnd - valueStart
     const blobs = this.#blobs
     if (blobs.concerns(kind, valueEnd - valueStart)) {
       blobs.place(seqno, kind, valueBytes, valueStart, valueEnd)

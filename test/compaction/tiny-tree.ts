@@ -277,7 +277,7 @@ export class TinyTree {
     const referenced = new Set(
       this.#places.flatMap(({ meta }) => meta.blobReferences.map(({ file }) => file)),
     )
-    for (const number of [...this.blobs.keys()]) {
+    for (const number of this.blobs.keys()) {
       if (referenced.has(number)) continue
       this.blobs.delete(number)
       this.fs.remove(joinPath(DIRECTORY, blobFileName(number)))
@@ -382,7 +382,7 @@ export class TinyTree {
       else if (bare === KIND_DELETE) state.delete(text)
       else if (bare === KIND_RANGE_DELETE) {
         const end = value.toString('latin1')
-        for (const k of [...state.keys()]) {
+        for (const k of state.keys()) {
           if (k >= text && (value.length === 0 || k < end)) state.delete(k)
         }
       } else {
@@ -486,8 +486,8 @@ function byLower(a: SegmentMeta, b: SegmentMeta): number {
 
 function describe(o: LoggedOperation): string {
   const value =
-    o.value.length > 40 ? `${o.value.length}#${o.value.subarray(0, 8)}` : String(o.value)
-  return `${o.seqno} in ${o.keyspaceId}: ${o.kind} ${o.key}=${value} commit ${o.commitFirst}+${o.commitSize} ${o.meta ?? ''}`
+    o.value.length > 40 ? `${o.value.length}#${o.value.toString('latin1', 0, 8)}` : String(o.value)
+  return `${o.seqno} in ${o.keyspaceId}: ${o.kind} ${o.key.toString()}=${value} commit ${o.commitFirst}+${o.commitSize} ${o.meta ?? ''}`
 }
 
 function sameMaps(found: Map<string, string>, expected: Map<string, string>, where: string): void {
