@@ -90,6 +90,8 @@ export function encodeFields(fields: CommitFields): Buffer {
 
 export class CommitEncoder {
   operations = 0
+  /** Bytes of keys and values. */
+  userBytes = 0
   #bytes: Buffer
   #end = COMMIT_BODY_AT
 
@@ -107,6 +109,7 @@ export class CommitEncoder {
     this.#reserve(bytes)
     this.#end = writeOperation(this.#bytes, this.#end, kind, keyspaceId, key, value)
     this.operations++
+    this.userBytes += key.length + value.length
   }
 
   /** Completes the record. The encoder must not be used afterwards; the bytes belong to the caller. */

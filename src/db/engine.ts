@@ -225,10 +225,10 @@ export class Engine {
         now,
         admit: (needsRoom) => this.#backpressure.admit(needsRoom),
         onSealed: () => this.#maintenance.wakeFlush(),
-        onPublished: (latest, bytes) => {
-          counters.userBytesWritten += bytes
-          counters.walBytesWritten += bytes
-          series.note(latest, this.pipeline.lastTimeMs, bytes)
+        onPublished: (latest, { logBytes, userBytes }) => {
+          counters.userBytesWritten += userBytes
+          counters.walBytesWritten += logBytes
+          series.note(latest, this.pipeline.lastTimeMs, userBytes)
           this.#options.onPublished(latest)
         },
         onPoisoned: (error) => health.poison(error),

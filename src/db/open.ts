@@ -17,7 +17,13 @@ import { SegmentCache } from '../segment/segment-cache.ts'
 import { hasStore } from '../version/orphans.ts'
 import { aborted } from './arguments.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
-import { type OpenOptions, type ResolvedOptions, resolveOptions } from './options.ts'
+import { operatorOf } from './keyspace-registry.ts'
+import {
+  mergeKeyspaceOptions,
+  type OpenOptions,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts'
 import { openReader } from './open-reader.ts'
 import { openWriter } from './open-writer.ts'
 import { notFound } from './recovery.ts'
@@ -70,6 +76,8 @@ export async function openStoreCore(
   const environment = resolveEnvironment(options?.environment)
   const { signal } = resolved
   if (signal?.aborted === true) throw aborted(signal)
+  // Known to be wrong before there is any store to look at.
+  operatorOf('default', mergeKeyspaceOptions(resolved.keyspace, undefined), resolved.operators)
   try {
     return await openChecked(location, resolved, environment, tuning)
   } catch (cause) {

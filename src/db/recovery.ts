@@ -16,9 +16,9 @@ import {
   commitOperations,
   commitTimeMs,
   decodeCommitFields,
+  OperationCursor,
 } from '../batch/commit-decoder.ts'
 import type { CommitFieldValues } from '../batch/commit-decoder.ts'
-import { COMMIT_BODY_AT } from '../batch/commit-record.ts'
 import { corruption } from '../base/errors.ts'
 import { joinPath } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
@@ -102,6 +102,7 @@ export async function replayLogs(
   const { state } = version
   const memtables = [newMemtable(options, state.lastFlushedSeqno + 1)]
   const acks: ReplayedAck[] = []
+  const cursor = new OperationCursor()
   let sourceToken = state.sourceToken
   let epochs: Buffer | undefined
   const replay = await replayWal(
@@ -133,7 +134,7 @@ export async function replayLogs(
       epochs = fields.epochs ?? epochs
       if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
       add(memtables, options, bytes, start, end)
-      if (operations > 0) options.noteCommit(last, timeMs, end - start - COMMIT_BODY_AT)
+      if (operations > 0) options.noteCommit(last, timeMs, userBytesOf(cursor, bytes, start))
     },
   )
   return {
@@ -211,6 +212,16 @@ async function rewriteLogs(
   }
   await previous!.sync()
   return logged
+}
+
+/** Bytes of keys and values in a checked commit. */
+function userBytesOf(cursor: OperationCursor, bytes: Uint8Array, start: number): number {
+  let userBytes = 0
+  cursor.open(bytes, start)
+  while (cursor.next()) {
+    userBytes += cursor.keyEnd - cursor.keyStart + cursor.valueEnd - cursor.valueStart
+  }
+  return userBytes
 }
 
 function newMemtable(options: RecoveryOptions, firstSeqno: number): Memtable {

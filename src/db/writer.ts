@@ -58,6 +58,8 @@ interface CommitEffects {
   readonly published?: ((first: number) => void) | undefined
 }
 
+type EncodedCommit = Pick<PendingCommit, 'bytes' | 'start' | 'end' | 'operations' | 'userBytes'>
+
 export class Writer {
   readonly #given: CommitPipeline | undefined
   readonly #staging = new Staging()
@@ -90,6 +92,7 @@ export class Writer {
           start: staging.start,
           end: staging.end,
           operations: 1,
+          userBytes: key.length + value.length,
           sync: this.#options.sync,
           timeMs: undefined,
           check: undefined,
@@ -104,7 +107,14 @@ export class Writer {
     const fields = fieldsOf(options, [])
     if (this.#pipeline.isEmpty) staging.reset()
     staging.encode(kind, keyspace.id, key, value, fields)
-    return this.#submit(staging.bytes, staging.start, staging.end, 1, options, { published })
+    const commit = {
+      bytes: staging.bytes,
+      start: staging.start,
+      end: staging.end,
+      operations: 1,
+      userBytes: key.length + value.length,
+    }
+    return this.#submit(commit, options, { published })
   }
 
   /** All operations of the batch, atomically. */
@@ -133,8 +143,8 @@ export class Writer {
               for (const ack of acks) this.#options.acks.apply(ack, last, this.#pipeline.lastTimeMs)
             },
           }
-    const record = encoder.finish(fieldsOf(options, acks))
-    const first = await this.#submit(record, 0, record.length, operations, options, effects)
+    const record = recordOf(encoder, fieldsOf(options, acks))
+    const first = await this.#submit(record, options, effects)
     return { first, last: first + operations - 1 }
   }
 
@@ -162,9 +172,7 @@ export class Writer {
     effects: CommitEffects,
   ): Promise<number> {
     this.#pipeline.ensureOpen()
-    const operations = encoder.operations
-    const record = encoder.finish(fields)
-    return this.#submit(record, 0, record.length, operations, options, effects)
+    return this.#submit(recordOf(encoder, fields), options, effects)
   }
 
   get #pipeline(): CommitPipeline {
@@ -173,19 +181,13 @@ export class Writer {
   }
 
   #submit(
-    bytes: Uint8Array,
-    start: number,
-    end: number,
-    operations: number,
+    record: EncodedCommit,
     options: { sync?: boolean | undefined; signal?: AbortSignal | undefined } | undefined,
     effects: CommitEffects,
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const commit: PendingCommit = {
-        bytes,
-        start,
-        end,
-        operations,
+        ...record,
         sync: options?.sync ?? this.#options.sync,
         timeMs: effects.timeMs,
         check: effects.check,
@@ -200,6 +202,12 @@ export class Writer {
       this.#pipeline.submit(commit)
     })
   }
+}
+
+function recordOf(encoder: CommitEncoder, fields: Buffer): EncodedCommit {
+  const { operations, userBytes } = encoder
+  const bytes = encoder.finish(fields)
+  return { bytes, start: 0, end: bytes.length, operations, userBytes }
 }
 
 function watch(commit: PendingCommit, signal: AbortSignal): void {

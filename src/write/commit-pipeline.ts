@@ -42,7 +42,7 @@ export interface PipelineHooks {
   /** The active memtable was sealed. */
   onSealed(): void
   /** After a group became visible. */
-  onPublished(latest: number, bytes: number): void
+  onPublished(latest: number, written: { logBytes: number; userBytes: number }): void
   /** A write failed in a way that is final: nothing is written until the store is reopened. */
   onPoisoned(error: VarveError): void
   /** Translates an error of the operating system. */
@@ -193,6 +193,7 @@ export class CommitPipeline {
     const lastTimeMs = this.#lastTimeMs
     const now = this.#hooks.now()
     let seqno = firstSeqno
+    let userBytes = 0
     let group: PendingCommit[] | undefined
     let offsets: number[] | undefined
     let single: PendingCommit | undefined
@@ -223,6 +224,7 @@ export class CommitPipeline {
       writeU48(memtable.arena, offset + COMMIT_TIME_AT, this.#lastTimeMs)
       wal.seal(memtable.arena, offset)
       seqno += commit.operations
+      userBytes += commit.userBytes
       if (single === undefined) {
         single = commit
         singleOffset = offset
@@ -250,7 +252,7 @@ export class CommitPipeline {
       for (let i = 0; i < group.length; i++) this.#publish(group[i]!, offsets![i]!)
     }
     assert(memtable.lastSeqno === seqno - 1, 'a commit takes exactly one seqno for each operation')
-    this.#hooks.onPublished(memtable.lastSeqno, bytes)
+    this.#hooks.onPublished(memtable.lastSeqno, { logBytes: bytes, userBytes })
     this.#acknowledge(group ?? [single], firstSeqno)
     return bytes
   }

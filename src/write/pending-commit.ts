@@ -9,6 +9,8 @@ export interface PendingCommit {
   start: number
   end: number
   readonly operations: number
+  /** Bytes of keys and values. */
+  readonly userBytes: number
   readonly sync: boolean
   /** Commit time for replicas; otherwise the clock's. */
   readonly timeMs: number | undefined

@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest'
+import { Varve } from '../../src/index.ts'
+import { collect } from '../model/driver.ts'
+import { codeOf, fixture, LOCATION } from './open.ts'
+
+test('close is idempotent, writes what was called before it, and ends everything', async () => {
+  const { open } = fixture()
+  let db = await open()
+  const written = db.put('a', '1')
+  const [first, second] = [db.close(), db.close()]
+  await Promise.all([first, second])
+  expect(await written).toBe(1)
+  expect(db.status).toBe('closed')
+  for (const call of [
+    () => db.put('a', '2'),
+    () => db.get('a'),
+    () => db.getSync('a'),
+    () => db.entries().all(),
+    () => db.flush(),
+    () => db.sync(),
+    () => db.history(),
+    () => db.stats(),
+    () => db.snapshot(),
+    () => db.keyspace('x'),
+    () => db.scanSinceSeqno(1).nextBatch(),
+  ]) {
+    expect(await codeOf(call)).toBe('VARVE_CLOSED')
+  }
+  db = await open()
+  expect((await db.get('a'))?.toString()).toBe('1')
+  expect(db.history().epoch).toBe(1)
+  await db[Symbol.asyncDispose]()
+})
+
+test('an end without close starts a new epoch, and its tokens stay good up to where it ended', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  await db.put('a', '1', { sync: true })
+  const scan = db.scanSinceSeqno(1)
+  await collect(scan)
+  const token = scan.token
+  await db.put('b', '2')
+  const ahead = db.scanSinceSeqno(1)
+  await collect(ahead)
+  const crashed = await fixture({}, fs.crash('lost')).open()
+  expect(crashed.history()).toMatchObject({ epoch: 2, latest: 1 })
+  expect(await crashed.put('c', '3')).toBe(2)
+  expect(await crashed.put('d', '4')).toBe(3)
+  const events = await collect(crashed.scanSinceSeqno(token))
+  expect(events.map(({ seqno }) => seqno)).toEqual([2, 3])
+  await expect(crashed.scanSinceSeqno(ahead.token).nextBatch()).rejects.toMatchObject({
+    code: 'VARVE_HISTORY_DIVERGED',
+  })
+  await crashed.close()
+  await db.close()
+})
+
+test('a token of another store is WRONG_STORE', async () => {
+  const db = await fixture().open()
+  const other = await fixture().open()
+  await db.put('a', '1')
+  const { token } = other.scanSinceSeqno(0)
+  await expect(db.scanSinceSeqno(token).nextBatch()).rejects.toMatchObject({
+    code: 'VARVE_WRONG_STORE',
+  })
+  await db.close()
+  await other.close()
+})
+
+test('destroy removes what the store made and nothing else, and refuses an open store', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  await db.put('a', '1')
+  await db.flush()
+  expect(await codeOf(() => Varve.destroy(LOCATION, { environment: { fs } }))).toBe('VARVE_LOCKED')
+  await db.close()
+  const theirs = fs.create(`${LOCATION}/notes.txt`)
+  theirs.close()
+  await Varve.destroy(LOCATION, { environment: { fs } })
+  expect([...fs.files().keys()]).toEqual([`${LOCATION}/notes.txt`])
+  fs.remove(`${LOCATION}/notes.txt`)
+  await (await open()).close()
+  await Varve.destroy(LOCATION, { environment: { fs } })
+  expect(fs.stat(LOCATION)).toBeUndefined()
+  await Varve.destroy(LOCATION, { environment: { fs } })
+})
+
+test('events tell of flushes, compactions and the floor; a listener that throws disturbs nobody', async () => {
+  const { open } = fixture({ history: 'none' })
+  const db = await open()
+  const seen: string[] = []
+  db.on('flush', () => {
+    throw new Error('a broken listener')
+  })
+  db.on('flush', ({ keyspace, entries }) => seen.push(`flush ${keyspace} ${entries}`))
+  db.on('historyFloor', ({ floor }) => seen.push(`floor ${floor}`))
+  const listener = (): void => {
+    seen.push('compaction')
+  }
+  db.on('compaction', listener)
+  await db.put('a', '1')
+  await db.flush()
+  await db.put('a', '2')
+  await db.flush()
+  await db.compact()
+  expect(seen).toEqual(['floor 2', 'flush default 1', 'floor 3', 'flush default 1', 'compaction'])
+  db.off('compaction', listener)
+  await db.close()
+})
+
+test('snapshots hold what they see, and say how old they are', async () => {
+  const { open, clock } = fixture({ history: 'none' })
+  const db = await open()
+  await db.put('a', '1')
+  const snapshot = db.snapshot()
+  expect(snapshot.seqno).toBe(1)
+  await db.put('a', '2')
+  await db.deleteRange('', undefined)
+  await db.flush()
+  await db.compact()
+  expect((await db.get('a', { snapshot }))?.toString()).toBe('1')
+  expect(await db.get('a')).toBeUndefined()
+  clock.advance(5000)
+  expect(db.stats()).toMatchObject({ openSnapshots: 1, oldestSnapshotAgeMs: 5000 })
+  snapshot.close()
+  snapshot.close()
+  expect(db.stats().openSnapshots).toBe(0)
+  expect(await codeOf(() => db.get('a', { snapshot }))).toBe('VARVE_CLOSED')
+  await db.compact()
+  expect(db.stats().keyspaces['default']!.levels).toEqual([])
+  await db.close()
+})
+
+test('stats count what is written', async () => {
+  const { open } = fixture()
+  const db = await open()
+  for (let i = 0; i < 100; i++) await db.put(`key${i}`, 'v'.repeat(100))
+  const { io, memtableBytes, wal } = db.stats()
+  expect(io.userBytesWritten).toBe(100 * 100 + 10 * 4 + 90 * 5)
+  expect(io.walBytesWritten).toBeGreaterThan(io.userBytesWritten)
+  expect(memtableBytes).toBeGreaterThan(10_000)
+  expect(wal.files).toBe(1)
+  await db.flush()
+  expect(db.stats().io.flushBytesWritten).toBeGreaterThan(5000)
+  await db.close()
+})

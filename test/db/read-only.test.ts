@@ -1,0 +1,75 @@
+import { expect, test } from 'vitest'
+import { collect } from '../model/driver.ts'
+import { codeOf, fixture } from './open.ts'
+
+test('a readOnly store sees what its writer has handed over, and more after refresh', async () => {
+  const { open, fs } = fixture()
+  const writer = await open()
+  await writer.put('a', '1')
+  const reader = await open({ readOnly: true })
+  expect((await reader.get('a'))?.toString()).toBe('1')
+  await writer.put('b', '2')
+  await writer.flush()
+  await writer.put('c', '3')
+  expect(await reader.get('b')).toBeUndefined()
+  expect(await reader.refresh()).toBe(3)
+  expect((await reader.get('c'))?.toString()).toBe('3')
+  expect((await collect(reader.scanSinceSeqno(1))).map(({ seqno }) => seqno)).toEqual([1, 2, 3])
+  const operations = fs.operationCount
+  await reader.close()
+  expect(fs.operationCount).toBe(operations)
+  await writer.close()
+})
+
+test('a readOnly store refuses everything that writes', async () => {
+  const { open } = fixture()
+  await (await open()).close()
+  const reader = await open({ readOnly: true })
+  for (const call of [
+    () => reader.put('k', 'v'),
+    () => reader.write(reader.batch().put('k', 'v')),
+    () => reader.keyspace('new'),
+    () => reader.flush(),
+    () => reader.compact(),
+    () => reader.truncateHistory(1),
+    () => reader.consumer('c'),
+  ]) {
+    expect(await codeOf(call)).toBe('VARVE_READ_ONLY')
+  }
+  await reader.close()
+})
+
+test('opening readOnly changes nothing on disk and starts no epoch', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  await db.put('a', '1')
+  await db.sync()
+  const image = fs.crash('lost')
+  const unclean = fixture({}, image)
+  const before = image.operationCount
+  const reader = await unclean.open({ readOnly: true })
+  expect(reader.history().epoch).toBe(1)
+  expect((await reader.get('a'))?.toString()).toBe('1')
+  await reader.close()
+  expect(image.operationCount).toBe(before)
+  const writer = await unclean.open()
+  expect(writer.history().epoch).toBe(2)
+  await writer.close()
+  await db.close()
+})
+
+test('a tail of a readOnly store goes on with each refresh', async () => {
+  const { open } = fixture()
+  const writer = await open()
+  await writer.put('a', '1')
+  const reader = await open({ readOnly: true })
+  const tail = reader.tail({ from: 1 })
+  expect((await tail.next()).value?.events.map(({ seqno }) => seqno)).toEqual([1])
+  const next = tail.next()
+  await writer.put('b', '2')
+  await reader.refresh()
+  expect((await next).value?.events.map(({ seqno }) => seqno)).toEqual([2])
+  await tail.close()
+  await reader.close()
+  await writer.close()
+})
