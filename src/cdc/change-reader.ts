@@ -27,6 +27,7 @@ import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.t
 import { EventBytes } from './event-bytes.ts'
 import {
   EventWindow,
+  LOOK_AHEAD,
   SLOT_COMMIT,
   SLOT_END,
   SLOT_INTS,
@@ -211,10 +212,18 @@ export class ChangeReader {
     let commitId = -1
     let commits: CommitTable | undefined
     let keyspace = ''
-    owned.attach(window.arena.bytes)
+    const { bytes } = window.arena
+    owned.attach(bytes)
+    let touched = 0
     let seqno = this.#position
     for (; seqno <= end && seqno <= batch.last; seqno++) {
       const slot = (seqno - first) * SLOT_INTS
+      // Entries lie in file order, so each is a cache miss: begin to load a later one while this one is made.
+      if (seqno + LOOK_AHEAD <= end) {
+        const later = slot + LOOK_AHEAD * SLOT_INTS
+        const start = slots[later + SLOT_START]!
+        touched ^= bytes[start]! ^ bytes[(start + slots[later + SLOT_END]!) >>> 1]!
+      }
       const kind = slots[slot + SLOT_KIND]!
       if (kind <= 0) continue
       if (slots[slot + SLOT_RUN] !== run) {
@@ -248,6 +257,7 @@ export class ChangeReader {
       }
       batch.took(commit, seqno)
     }
+    window.touched = touched
     this.#position = seqno
   }
 

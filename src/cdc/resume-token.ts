@@ -26,6 +26,9 @@ const TOKEN_VERSION = 1
 const TOKEN_CHARACTERS_MAX = 1024
 const URL_SAFE = /^[A-Za-z0-9_-]+$/
 
+/** Opaque, URL-safe: store id, epoch, next seqno. Refused where it does not fit the store's history. */
+export type ResumeToken = string & { readonly __varveResumeToken?: never }
+
 export interface TokenFields {
   readonly storeId: string
   readonly epochId: string
@@ -41,12 +44,12 @@ export interface TokenHome {
   readonly latest: number
 }
 
-export function encodeToken(fields: TokenFields): string {
+export function encodeToken(fields: TokenFields): ResumeToken {
   const writer = new ByteWriter(128)
   writer.u8(TOKEN_VERSION).text(fields.storeId).text(fields.epochId)
   writer.varint(fields.epochFirst).varint(fields.next)
   writer.u32(checksum(writer.bytes(), 0, writer.length))
-  return writer.bytes().toString('base64url')
+  return writer.bytes().toString('base64url') as ResumeToken
 }
 
 /** Throws VARVE_INVALID_ARGUMENT for anything that `encodeToken` did not make. Says nothing about whether it fits a store. */
@@ -72,7 +75,7 @@ export function decodeToken(token: string): TokenFields {
 }
 
 /** The token of a reader that goes on at `next`. */
-export function tokenAt(home: TokenHome, next: number): string {
+export function tokenAt(home: TokenHome, next: number): ResumeToken {
   // Before the first epoch nothing was seen: every history has begun so.
   const epoch = epochOf(home, next - 1) ?? home.epochs[0]!
   return encodeToken({ storeId: home.storeId, epochId: epoch.id, epochFirst: epoch.first, next })

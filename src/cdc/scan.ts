@@ -16,7 +16,7 @@ import {
 } from './change-options.ts'
 import { ChangeReader } from './change-reader.ts'
 import type { ChangeSource, ScanHold } from './change-source.ts'
-import { positionOfToken, tokenAt } from './resume-token.ts'
+import { positionOfToken, type ResumeToken, tokenAt } from './resume-token.ts'
 import { ScanTally, type ScanStats } from './scan-tally.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
 
@@ -294,7 +294,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     return this.#position
   }
 
-  get token(): string {
+  get token(): ResumeToken {
     return tokenAt(this.#source, this.#position)
   }
 

@@ -18,20 +18,14 @@ import { ChangeReader } from './change-reader.ts'
 import type { ChangeSource } from './change-source.ts'
 import { aborted, cursorAhead, historyTruncated } from './read-errors.ts'
 import { positionOfToken, tokenAt } from './resume-token.ts'
+import type { ChangeBatch } from './streams.ts'
+
+export type { ChangeBatch } from './streams.ts'
 import { ScanTally } from './scan-tally.ts'
 
 const MEMORY_BUDGET = 32 * 2 ** 20
 const BATCH_EVENTS_DEFAULT = 1000
 const HEARTBEAT_MS_DEFAULT = 10_000
-
-export interface ChangeBatch {
-  readonly events: readonly ChangeEvent[]
-  /** Last seqno that it covers. */
-  readonly upTo: number
-  /** upTo + 1 */
-  readonly next: number
-  readonly token: string
-}
 
 /** Throws for wrong arguments; everything else rejects the first read. */
 export function openTail(source: ChangeSource, feed: ChangeFeed, options: unknown): ChangeTail {

@@ -19,6 +19,7 @@ import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeSegment, ChangeView } from './change-source.ts'
 import type { EventWindow, WindowRun } from './event-window.ts'
+import { OrdinalSorter } from './ordinal-sorter.ts'
 import type { ScanTally } from './scan-tally.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
 import type { WindowSizer } from './window-sizer.ts'
@@ -37,7 +38,7 @@ export class WindowLoader {
   readonly #filter: ChangeFilter
   readonly #skip: boolean
   readonly #tally: ScanTally
-  #ordinals: Int32Array = new Int32Array(0)
+  readonly #sorter = new OrdinalSorter()
 
   constructor(options: {
     readonly filter: ChangeFilter
@@ -90,7 +91,7 @@ export class WindowLoader {
     for (let r = 0; r < runs.length; r++) {
       const { segment, events, meta, seen } = runs[r]!
       const start = window.arena.count
-      const ordinals = this.#sorted(events.ordinals, events.count)
+      const ordinals = this.#sorter.sorted(events.ordinals, events.count, meta.entries)
       const result = await segment.gather(ordinals, events.count, window.arena, mayRead, seen)
       this.#tally.bytesRead += result.bytesRead
       this.#tally.read(meta, result.blocksRead)
@@ -98,16 +99,6 @@ export class WindowLoader {
       window.place(r, start, bounds, this.#filter)
     }
     return undefined
-  }
-
-  /** Ordinals ascending, in a buffer that lives until the next call. */
-  #sorted(ordinals: Int32Array, count: number): Int32Array {
-    if (this.#ordinals.length < count) this.#ordinals = new Int32Array(Math.max(count, 1024))
-    const sorted = this.#ordinals.subarray(0, count)
-    sorted.set(ordinals.subarray(0, count))
-    // Seqno-ordered history comes sorted; asking is cheaper than sorting again.
-    if (!isAscending(sorted)) sorted.sort()
-    return sorted
   }
 
   async #runs(view: ChangeView, bounds: Bounds): Promise<OpenRun[]> {
@@ -135,11 +126,6 @@ export class WindowLoader {
     this.#tally.bytesRead += meta.bytes
     return events
   }
-}
-
-function isAscending(ordinals: Int32Array): boolean {
-  for (let i = 1; i < ordinals.length; i++) if (ordinals[i]! < ordinals[i - 1]!) return false
-  return true
 }
 
 /** The events of the window as the entries themselves tell. */
