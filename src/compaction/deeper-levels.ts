@@ -3,6 +3,7 @@
  * it, key by key. Keys are asked for in ascending order, so that each level is walked once.
  */
 import { compareBytes } from '../base/bytes.ts'
+import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import { type KeySpan, overlapping, spanOf } from './key-span.ts'
 
@@ -53,11 +54,9 @@ export class DeeperLevels {
       const first = spanOf(met[0]!)!
       const last = spanOf(met[met.length - 1]!)!
       if (lower === undefined || Buffer.compare(first.lower, lower) < 0) lower = first.lower
-      if (upper === undefined || last.upper === undefined) upper = undefined
-      else {
-        const after = last.isUpperIncluded ? keyAfter(last.upper) : last.upper
-        if (Buffer.compare(after, upper) > 0) upper = after
-      }
+      const after = endOf(last)
+      if (upper === undefined || after === undefined) upper = undefined
+      else if (Buffer.compare(after, upper) > 0) upper = after
     }
     if (lower === undefined) return undefined
     return {
@@ -74,9 +73,12 @@ function reachesKey(span: KeySpan, key: Uint8Array, start: number, end: number):
   return order > 0 || (order === 0 && span.isUpperIncluded)
 }
 
-/** The next key there can be. */
-function keyAfter(key: Uint8Array): Uint8Array {
-  const after = new Uint8Array(key.length + 1)
-  after.set(key)
+/** Where the span ends, exclusive; undefined when no key can say it. */
+function endOf({ upper, isUpperIncluded }: KeySpan): Uint8Array | undefined {
+  if (upper === undefined || !isUpperIncluded) return upper
+  if (upper.length === KEY_BYTES_MAX) return undefined
+  // The next key there can be.
+  const after = new Uint8Array(upper.length + 1)
+  after.set(upper)
   return after
 }

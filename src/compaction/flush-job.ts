@@ -22,6 +22,7 @@ import { SortedCover } from './sorted-cover.ts'
 const SLICE_ENTRIES = 1024
 /** Bytes of values that count as one entry more. */
 const SLICE_BYTES = 256
+const FILES_SYNCED_TOGETHER = 16
 
 export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
   const files = new JobFiles(context.fs, job)
@@ -85,7 +86,7 @@ class Flush {
     }
     yield* this.#writeHistory(keyspace, blobs, retired)
     blobs.finish()
-    yield* this.#segments.settle()
+    yield* this.#segments.settle(FILES_SYNCED_TOGETHER)
   }
 
   *finish(): JobSteps {
@@ -154,7 +155,7 @@ class Flush {
     sorter.finish()
     iterator.close()
     output.finish(ranges)
-    yield* this.#segments.settle()
+    yield* this.#segments.settle(FILES_SYNCED_TOGETHER)
   }
 
   *#retireAll(keyspaceId: number, retired: OrdinalList): JobSteps<void> {

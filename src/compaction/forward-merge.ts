@@ -27,8 +27,9 @@ export class SegmentRun {
   commits: CommitTable
   /** Row in `commits` by ordinal; NO_COMMIT: no event. */
   commitOf: Int32Array
-  /** Entries and events read of the segment at hand: its metadata must agree. */
+  /** Entries read of the segment at hand: its metadata must agree. */
   #entries = 0
+  #path = ''
   readonly #source: SegmentSource
   readonly #metas: readonly SegmentMeta[]
   #at = 0
@@ -58,9 +59,8 @@ export class SegmentRun {
     const meta = this.#metas[this.#at]!
     this.iterator.close()
     if (this.#entries !== meta.entries) {
-      throw corruption(`segment has ${this.#entries} entries, ${meta.entries} were written`, {
-        file: String(meta.number),
-      })
+      const message = `the segment has ${this.#entries} entries, ${meta.entries} were written`
+      throw corruption(message, { file: this.#path })
     }
     this.#source.done(meta)
     this.#at++
@@ -76,6 +76,7 @@ export class SegmentRun {
   #open(): Pick<SegmentRun, 'iterator' | 'commits' | 'commitOf'> {
     const meta = this.#metas[this.#at]!
     const reader = this.#source.open(meta)
+    this.#path = reader.path
     const { commits, commitOf } = reader.commitsByOrdinal()
     const iterator = reader.iterator({
       mayRead: true,
@@ -83,9 +84,8 @@ export class SegmentRun {
     })
     iterator.seekToFirst()
     if (!iterator.valid) {
-      throw corruption(`segment has no entries, ${meta.entries} were written`, {
-        file: String(meta.number),
-      })
+      const message = `the segment has no entries, ${meta.entries} were written`
+      throw corruption(message, { file: reader.path })
     }
     return { iterator, commits, commitOf }
   }

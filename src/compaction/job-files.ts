@@ -37,10 +37,27 @@ export class JobFiles {
     this.#complete.push(file)
   }
 
-  /** Syncs and closes what is complete. A job calls it as it goes, so that few files are open, and at its end. */
-  *settle(): JobSteps<void> {
-    for (let file = this.#complete.shift(); file !== undefined; file = this.#complete.shift()) {
-      yield file.sync()
+  /** Whether numbers are left for files that could be done without. */
+  get hasNumbersToSpare(): boolean {
+    const { firstFileNumber, fileNumberCount } = this.#job
+    return firstFileNumber + fileNumberCount - this.#next > fileNumberCount / 2
+  }
+
+  /**
+   * Syncs and closes what is complete, when it is at least `filesMin` files. A job calls it as it goes, so that few files are
+   * open, and at its end. Together: a flush of many small keyspaces would wait for each disk's answer else.
+   */
+  *settle(filesMin = 1): JobSteps<void> {
+    if (this.#complete.length < filesMin) return
+    const files = this.#complete.splice(0)
+    // All of them, also when one fails: a file must not be closed under a sync of its own.
+    const syncs = Promise.allSettled(files.map((file) => file.sync()))
+    let failure: PromiseRejectedResult | undefined
+    yield syncs.then((results) => {
+      failure = results.find((result) => result.status === 'rejected')
+    })
+    if (failure !== undefined) throw failure.reason
+    for (const file of files) {
       this.#open.delete(file)
       file.close()
     }

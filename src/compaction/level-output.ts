@@ -188,7 +188,8 @@ export class LevelOutput implements SortedOutput {
   #passBelow(lower: Uint8Array): void {
     const { bytes } = this.#options.below[this.#below]!
     if (this.#segment === undefined && !this.#hasRanges) this.#overlapBytes = 0
-    if (this.#overlapBytes > 0 && this.#overlapBytes + bytes > this.#options.overlapBytesMax) {
+    const isTooMuch = this.#overlapBytes + bytes > this.#options.overlapBytesMax
+    if (isTooMuch && this.#overlapBytes > 0 && this.#sink.hasNumbersToSpare) {
       this.#cut(lower)
       this.#overlapBytes = 0
     }

@@ -49,8 +49,13 @@ export class SegmentSink {
     this.#closed.push({ segment, level })
   }
 
-  /** Finishes, syncs and closes the files of what was closed, and blob files that are complete. */
-  *settle(): JobSteps<void> {
+  /** See JobFiles: segments that only make jobs cheaper are not begun when numbers run short. */
+  get hasNumbersToSpare(): boolean {
+    return this.#files.hasNumbersToSpare
+  }
+
+  /** Finishes what was closed; syncs and closes files, blob files that are complete too. */
+  *settle(filesMin = 1): JobSteps<void> {
     for (let next = this.#closed.shift(); next !== undefined; next = this.#closed.shift()) {
       const { segment, level } = next
       const meta = yield* segment.writer.finishInSteps()
@@ -58,6 +63,6 @@ export class SegmentSink {
       this.events += meta.events
       this.added.push({ keyspaceId: segment.keyspaceId, level, meta })
     }
-    yield* this.#files.settle()
+    yield* this.#files.settle(filesMin)
   }
 }

@@ -245,3 +245,42 @@ test('merging history leaves behind what is below the drop floor, and what only 
     [41, 121, 81],
   ])
 })
+
+test('a snapshot at the very first and just below the very last seqno of the inputs keeps what it sees', async () => {
+  for (const isFirst of [true, false]) {
+    const tree = new TinyTree([{}])
+    tree.write([put('a', '1', K)])
+    tree.write([put('a', '2', K)])
+    tree.snapshots = isFirst ? [1] : []
+    await tree.flush()
+    await tree.check()
+    tree.write([put('a', '3', K)])
+    if (!isFirst) tree.snapshots = [2]
+    await tree.flush()
+    await tree.compactAll()
+    await tree.check()
+    expect(tree.files(K).levels[6]![0]!.heldEntries).toBe(1)
+  }
+})
+
+test('history segments that overlap in seqno are merged window by window, large values or not', async () => {
+  const tree = new TinyTree([{}], 1 << 20)
+  tree.historyBufferBytes = 1 << 20
+  for (let round = 0; round < 8; round++) {
+    for (let i = 0; i < 20; i++) {
+      const large = i === 3 && round === 5 ? 9 << 20 : 50_000
+      tree.write([put(`k${i}`, Buffer.alloc(large, round), K), put(`s${i}`, `${round}`, K)])
+    }
+    await tree.flush()
+  }
+  await tree.compactAll()
+  const inputs = tree.files(K).history
+  expect(inputs.length).toBeGreaterThan(5)
+  expect(inputs[0]!.maxEventSeqno).toBeGreaterThan(inputs[1]!.minEventSeqno)
+  await tree.carryOut({ type: 'merge-history', keyspaceId: K, inputs })
+  await tree.check()
+  const merged = tree.files(K).history
+  for (let i = 1; i < merged.length; i++) {
+    expect(merged[i]!.minEventSeqno).toBeGreaterThan(merged[i - 1]!.maxEventSeqno)
+  }
+})
