@@ -5,6 +5,7 @@ import { corruption } from '../base/errors.ts'
 import { type BlobLocation, decodeBlobReference } from '../block/blob-reference.ts'
 import type { SegmentCache } from '../segment/segment-cache.ts'
 import { inParallel } from './in-parallel.ts'
+import type { ReadView } from './read-view.ts'
 
 /** Reads in flight at a time: enough to keep a disk busy, few enough to leave the thread pool to others. */
 const READS_MAX = 8
@@ -23,7 +24,7 @@ export function blobLocation(bytes: Uint8Array, start: number, end: number): Blo
 
 /** Values in the order of `locations`, each of them the caller's own. */
 export async function readBlobs(
-  segments: SegmentCache,
+  { segments, files }: Pick<ReadView, 'segments' | 'files'>,
   locations: readonly BlobLocation[],
 ): Promise<Buffer[]> {
   const values: Buffer[] = []
@@ -34,15 +35,18 @@ export async function readBlobs(
     const y = locations[b]!
     return x.file - y.file || x.offset - y.offset
   })
-  await inParallel({ count: order.length, width: READS_MAX }, async (i) => {
+  const wait = async (at: number, location: BlobLocation): Promise<void> => {
+    values[at] = await segments.blob(location.file).read(location)
+  }
+  await inParallel({ count: order.length, width: READS_MAX }, (i) => {
     const at = order[i]!
-    values[at] = await readBlob(segments, locations[at]!)
+    const location = locations[at]!
+    // Out of the page cache the thread pool costs ten times the read itself.
+    if (!files.isDiskFast || location.length > SYNC_READ_BYTES_MAX) return wait(at, location)
+    values[at] = readBlobSync(segments, location)
+    return undefined
   })
   return values
-}
-
-export function readBlob(segments: SegmentCache, location: BlobLocation): Promise<Buffer> {
-  return segments.blob(location.file).read(location)
 }
 
 export function readBlobSync(segments: SegmentCache, location: BlobLocation): Buffer {

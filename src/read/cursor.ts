@@ -25,7 +25,6 @@ import {
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
 
 export type { EntryItem } from './range-reader.ts'
-export { openSyncIterator } from './sync-iterator.ts'
 
 /** Reads a range; see the contract of `Keyspace.entries`. */
 export interface Cursor<T> extends AsyncIterableIterator<T> {

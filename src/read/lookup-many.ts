@@ -54,7 +54,7 @@ export async function lookupMany(
         ? wait(i, key, answer)
         : place(i, answer)
     })
-    const read = await readBlobs(view.segments, locations)
+    const read = await readBlobs(view, locations)
     for (let i = 0; i < indexes.length; i++) values[indexes[i]!] = read[i]
     return values
   } catch (error) {

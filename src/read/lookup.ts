@@ -17,7 +17,6 @@ import { readFailure } from './read-failure.ts'
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
 import { ASK_MEMTABLES } from './version-walk.ts'
 
-export { lookupMany } from './lookup-many.ts'
 export type { KeyspaceReadSettings } from './read-view.ts'
 
 /** The value of `key` at `snapshot`, a Buffer of the caller's own; undefined when there is none. */

@@ -42,7 +42,7 @@ export class PartedValue {
   async read(view: ReadView, keyspace: KeyspaceReadSettings): Promise<Buffer | undefined> {
     const parts = this.base === undefined ? this.operands : [this.base, ...this.operands]
     const blobs = parts.filter((part): part is BlobLocation => !Buffer.isBuffer(part))
-    const values = await readBlobs(view.segments, blobs)
+    const values = await readBlobs(view, blobs)
     let next = 0
     const all = parts.map((part) => (Buffer.isBuffer(part) ? part : values[next++]!))
     const base = this.base === undefined ? undefined : all.shift()

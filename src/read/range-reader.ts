@@ -144,7 +144,7 @@ export class RangeReader<T extends EntryItem | Buffer> {
     const missing = this.#missing
     const blobs = missing.filter((item) => item.location !== undefined)
     const values = await readBlobs(
-      view.segments,
+      view,
       blobs.map((item) => item.location!),
     )
     for (let i = 0; i < blobs.length; i++) this.#place(target, blobs[i]!.at, values[i])

@@ -26,22 +26,41 @@ const WORD_COPY_MAX = 160
 /** Up to here a loop over bytes is cheaper than making a view. */
 const LOOP_COPY_MAX = 20
 
+const NO_WORDS = new Int32Array(0)
+
 type BufferConstructorOf = new (memory: ArrayBuffer, offset: number, length: number) => Buffer
 const OwnedBuffer = Reflect.get(Buffer, Symbol.species) as BufferConstructorOf
 
+/** Arrays that word views are kept of: about as many as a merge has sources. */
+const SOURCES_MAX = 8
+
 /**
- * A word view over the array that a stream of bytes came from last. Keep one per stream (keys, values), so that alternating
- * arrays do not remake it each time. Keeps that array alive.
+ * Word views over the arrays that a stream of bytes came from lately. Keep one per stream (keys, values). Keeps those arrays
+ * alive.
  */
 export class WordSource {
-  bytes: Uint8Array | undefined = undefined
-  words: Int32Array = new Int32Array(0)
+  words: Int32Array = NO_WORDS
+  /** Where the array begins, in bytes of `words`. */
   base = 0
+  #current: Uint8Array | undefined = undefined
+  #arrays: Uint8Array[] = []
+  #views: Int32Array[] = []
+  #next = 0
 
+  /** Makes `words` and `base` those of `bytes`. */
   attach(bytes: Uint8Array): void {
-    this.bytes = bytes
+    if (this.#current === bytes) return
+    let i = 0
+    while (i < this.#arrays.length && this.#arrays[i] !== bytes) i++
+    if (i === this.#arrays.length) {
+      i = this.#next
+      this.#next = (i + 1) % SOURCES_MAX
+      this.#arrays[i] = bytes
+      this.#views[i] = new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
+    }
+    this.#current = bytes
+    this.words = this.#views[i]!
     this.base = bytes.byteOffset
-    this.words = new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
   }
 }
 
@@ -74,7 +93,7 @@ export class ResultPool {
   copyFrom(source: WordSource, bytes: Uint8Array, start: number, end: number): Buffer {
     const length = end - start
     if (length > WORD_COPY_MAX || length === 0) return this.copy(bytes, start, end)
-    if (source.bytes !== bytes) source.attach(bytes)
+    source.attach(bytes)
     const from = source.words
     const first = (source.base + start) >> 2
     const count = ((source.base + end + 3) >> 2) - first

@@ -42,6 +42,9 @@ export interface VisibleIteratorOptions {
   readonly pool: ResultPool
 }
 
+/** Buffers for larger values are made as large as they must be. */
+const SCRATCH_DOUBLING_MAX = 2 ** 20
+
 const NO_BYTES = new Uint8Array(0)
 const NO_OPERAND = Buffer.alloc(0)
 
@@ -204,7 +207,9 @@ export abstract class VisibleIterator {
     if (!this.needsValues) return
     const { valueBytes, valueStart, valueEnd } = source
     const length = valueEnd - valueStart
-    if (length > this.#valueScratch.length) this.#valueScratch = new Uint8Array(length * 2)
+    if (length > this.#valueScratch.length) {
+      this.#valueScratch = new Uint8Array(length > SCRATCH_DOUBLING_MAX ? length : length * 2)
+    }
     this.#valueScratch.set(valueBytes.subarray(valueStart, valueEnd), 0)
     this.valueBytes = this.#valueScratch
     this.valueStart = 0

@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type MergeOperator, mergeOperators } from '../../src/base/merge-operators.ts'
@@ -108,7 +110,7 @@ describe('a cursor', () => {
         }
         expect(view.pins).toBe(0)
       }),
-      { numRuns: 200 },
+      { numRuns: 120 },
     )
   })
 
@@ -371,6 +373,29 @@ describe('a cursor', () => {
     })
   })
 
+  test('that is forgotten lets go of its pins when it is garbage, also while its signal lives on', async () => {
+    setFlagsFromString('--expose_gc')
+    const collect = runInNewContext('gc') as () => void
+    const view = level(puts(200))
+    const { signal } = new AbortController()
+    const forgotten: string[] = []
+    const onAbandoned = (what: string): void => {
+      forgotten.push(what)
+    }
+    await (async () => {
+      await entries(view, {}, { signal, onAbandoned }).next()
+      openSyncIterator(view, keyspace, everything, view.latest, { onAbandoned }).next()
+    })()
+    expect(view.pins).toBe(2)
+    for (let turn = 0; turn < 100 && view.pins > 0; turn++) {
+      collect()
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(view.pins).toBe(0)
+    expect(forgotten).toHaveLength(2)
+    expect(signal.aborted).toBe(false)
+  })
+
   test('hands out items that never change', async () => {
     const view = level(puts(3000))
     const items = await entries(view).all()
@@ -386,7 +411,9 @@ describe('a cursor', () => {
     const nextTurn = async (): Promise<void> => {
       turns++
     }
-    for await (const item of entries(view, {}, { nextTurn })) expect(item).toHaveLength(2)
+    let items = 0
+    for await (const item of entries(view, {}, { nextTurn })) items += item.length / 2
+    expect(items).toBe(40_000)
     expect(turns).toBe(2)
     await entries(view, {}, { nextTurn }).all()
     expect(turns).toBe(4)

@@ -41,7 +41,7 @@ describe('a point lookup', () => {
         expect((await many).map((v) => v?.toString())).toEqual(wanted.map((k) => state.get(k)))
         expect(view.pins).toBe(0)
       }),
-      { numRuns: 150 },
+      { numRuns: 90 },
     )
   })
 
