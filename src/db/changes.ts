@@ -17,7 +17,6 @@ import { seqnoAt } from '../cdc/seqno-at.ts'
 import { type ChangeTail, openTail } from '../cdc/tail.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { Timers } from '../env/timers.ts'
-import type { ResultPool } from '../read/result-pool.ts'
 import type { ConsumerRecord, Epoch } from '../version/store-state.ts'
 import type { FloorKeeper } from './floor-keeper.ts'
 import { closedError } from './health.ts'
@@ -33,9 +32,8 @@ export interface ChangePorts {
   status(): 'open' | 'closing' | 'closed'
   view(): ChangeView
   keyspaceName(id: number): string
-  readonly pool: ResultPool
   readonly holds: ScanHolds
-  readonly floors: Pick<FloorKeeper, 'floor' | 'scale'>
+  readonly floors: Pick<FloorKeeper, 'floor' | 'policyFloor' | 'scale'>
   readonly timers: Timers
   readonly consumers: ConsumerStore
 }
@@ -79,7 +77,8 @@ export class Changes implements ChangeSource {
   }
 
   consumers(): ConsumerInfo[] {
-    return this.consumerSet.list(this.#ports.floors.scale, this.floor)
+    const { scale, policyFloor } = this.#ports.floors
+    return this.consumerSet.list(scale, policyFloor)
   }
 
   dropConsumer(name: string): Promise<void> {
@@ -131,10 +130,6 @@ export class Changes implements ChangeSource {
 
   get status(): 'open' | 'closing' | 'closed' {
     return this.#ports.status()
-  }
-
-  get pool(): ResultPool {
-    return this.#ports.pool
   }
 
   get series(): readonly SeriesPoint[] {

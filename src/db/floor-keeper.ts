@@ -11,6 +11,7 @@ import {
   bytesBetween,
   type ConsumerVerdict,
   type FloorConsumer,
+  floorOfPolicy,
   type HistoryPolicy,
   isOverheld,
   planFloor,
@@ -61,6 +62,19 @@ export class FloorKeeper {
       latest: this.#options.latest(),
       totalBytes: series.totalBytes,
     }
+  }
+
+  /** Where the floor would be without consumers: what they hold is counted up to it. */
+  get policyFloor(): number {
+    const { policy, versions, durable, now } = this.#options
+    return floorOfPolicy({
+      policy,
+      ...this.scale,
+      durable: durable(),
+      flushed: versions.current.state.lastFlushedSeqno,
+      floor: this.floor,
+      now: now(),
+    })
   }
 
   retainedBytes(): number {

@@ -1,6 +1,7 @@
 /**
  * What `history()` tells.
  */
+import type { ResumeToken } from '../cdc/resume-token.ts'
 
 export interface HistoryInfo {
   storeId: string
@@ -18,5 +19,5 @@ export interface HistoryInfo {
   /** User bytes written since the floor. */
   retainedBytes: number
   /** On a replica: where to resume at its source. */
-  sourceToken: string | undefined
+  sourceToken: ResumeToken | undefined
 }

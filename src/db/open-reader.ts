@@ -70,12 +70,14 @@ export async function openReader(context: OpenContext): Promise<Store> {
       status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
       view: () => views.changeView(),
       keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
-      pool: scratch.pool,
       holds: new ScanHolds((what) =>
         logger.warn(`${what} was collected as garbage without being closed`),
       ),
       floors: {
         get floor() {
+          return image.version.state.floor
+        },
+        get policyFloor() {
           return image.version.state.floor
         },
         get scale() {

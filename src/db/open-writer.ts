@@ -265,7 +265,6 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
       status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
       view: () => views.changeView(),
       keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
-      pool: scratch.pool,
       holds,
       floors: engine.floors,
       timers,

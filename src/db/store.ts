@@ -291,8 +291,7 @@ export class Store {
       { sync: true },
       {
         check: (first) => ledger.checkAck(consumer, next, first - 1, this.changes.floor),
-        published: () => {
-          const timeMs = this.#parts.engine!.pipeline.lastTimeMs
+        published: (_first, timeMs) => {
           ledger.applyAck(consumer, next, { commitLast: undefined, timeMs })
         },
       },

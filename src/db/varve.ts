@@ -1,10 +1,16 @@
 /**
  * The public store: a thin face over `Store`, and the handle of the default keyspace.
  */
-import type { ChangeScan } from '../cdc/scan.ts'
-import type { ChangeTail } from '../cdc/tail.ts'
-import type { ConsumerOptions, ScanOptions, TailOptions } from '../cdc/change-options.ts'
-import type { Consumer, ConsumerInfo } from '../cdc/consumers.ts'
+import type { ConsumerInfo } from '../cdc/consumers.ts'
+import type { ResumeToken } from '../cdc/resume-token.ts'
+import type {
+  ChangeScan,
+  ChangeTail,
+  Consumer,
+  ConsumerOptions,
+  ScanOptions,
+  TailOptions,
+} from '../cdc/streams.ts'
 import type { Environment } from '../env/environment.ts'
 import type { Batch } from './batch.ts'
 import { type CompactRange } from './compact-range.ts'
@@ -100,7 +106,7 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
   }
 
   /** Every event from `from` (0 means 1) to the latest, in order, each once. See docs/cdc.md. */
-  scanSinceSeqno(from: number | string, options?: ScanOptions): ChangeScan {
+  scanSinceSeqno(from: number | ResumeToken, options?: ScanOptions): ChangeScan {
     return this.#store.changes.scan(from, options)
   }
 

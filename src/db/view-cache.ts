@@ -66,12 +66,14 @@ export class ViewCache {
 class PinnedView implements ChangeView {
   readonly memtables: readonly Memtable[]
   readonly version: Version
+  readonly isDiskFast: boolean
   readonly #segments: SegmentCache
   #isReleased = false
 
   constructor(view: ReadView) {
     this.memtables = view.memtables.toReversed()
     this.version = view.version.acquire()
+    this.isDiskFast = view.files.isDiskFast
     this.#segments = view.segments
   }
 
@@ -83,8 +85,9 @@ class PinnedView implements ChangeView {
     return this.#segments.reader(meta)
   }
 
-  blob(file: number): ReturnType<SegmentCache['blob']> {
-    return this.#segments.blob(file)
+  /** Undefined for a file that this version does not have: it may be gone from the disk. */
+  blob(file: number): ReturnType<SegmentCache['blob']> | undefined {
+    return this.version.blobs.has(file) ? this.#segments.blob(file) : undefined
   }
 
   release(): void {

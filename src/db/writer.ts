@@ -55,7 +55,9 @@ export interface WriterOptions {
 interface CommitEffects {
   readonly timeMs?: number | undefined
   readonly check?: ((first: number) => void) | undefined
-  readonly published?: ((first: number) => void) | undefined
+  /** The seqno that the first operation must get; see PendingCommit. */
+  readonly expectedFirst?: number | undefined
+  readonly published?: ((first: number, timeMs: number) => void) | undefined
 }
 
 type EncodedCommit = Pick<PendingCommit, 'bytes' | 'start' | 'end' | 'operations' | 'userBytes'>
@@ -96,6 +98,7 @@ export class Writer {
           sync: this.#options.sync,
           timeMs: undefined,
           check: undefined,
+          expectedFirst: undefined,
           published: undefined,
           resolve,
           reject,
@@ -138,9 +141,9 @@ export class Writer {
             check: (first) => {
               for (const ack of acks) this.#options.acks.check(ack, first + operations - 1)
             },
-            published: (first) => {
+            published: (first, timeMs) => {
               const last = first + operations - 1
-              for (const ack of acks) this.#options.acks.apply(ack, last, this.#pipeline.lastTimeMs)
+              for (const ack of acks) this.#options.acks.apply(ack, last, timeMs)
             },
           }
     const record = recordOf(encoder, fieldsOf(options, acks))
@@ -191,6 +194,7 @@ export class Writer {
         sync: options?.sync ?? this.#options.sync,
         timeMs: effects.timeMs,
         check: effects.check,
+        expectedFirst: effects.expectedFirst,
         published: effects.published,
         resolve,
         reject,

@@ -80,6 +80,10 @@ export class Driver {
   #snapshots: OpenSnapshot[] = []
   #scans: { scan: ChangeScan; lines: string[] }[] = []
   #fill = 1
+  #floor = 1
+  #epoch = 1
+  /** Position of each consumer that the model follows, and whether it may have been cut off. */
+  readonly #consumers: Map<string, number> = new Map()
 
   constructor(options: DriverOptions = {}) {
     this.#options = options
@@ -173,10 +177,30 @@ export class Driver {
         return this.#scan(step)
       case 'openScan': {
         if (this.#scans.length >= 3) return
-        const from = 1 + (step.from % (this.model.latest + 1))
+        const { floor } = this.store.history()
+        const from = floor + (step.from % (this.model.latest + 2 - floor))
         const scan = this.store.scanSinceSeqno(from)
         this.#scans.push({ scan, lines: this.model.events.slice(from - 1).map(modelLine) })
         return
+      }
+      case 'crash':
+        return this.#crash(step)
+      case 'truncate': {
+        const floor = 1 + Math.floor((step.share / 100) * this.model.latest)
+        await this.store.truncateHistory(floor)
+        expect(this.store.history().floor).toBeGreaterThanOrEqual(floor)
+        return
+      }
+      case 'openConsumer':
+        return this.#openConsumer(step)
+      case 'ack':
+        return this.#ack(step)
+      case 'consume':
+        return this.#consume(step)
+      case 'dropConsumer': {
+        const name = consumerName(step.which)
+        if (!this.#consumers.delete(name)) return
+        return this.store.dropConsumer(name)
       }
       case 'finishScan': {
         const [open] = this.#scans.splice(step.which % (this.#scans.length || 1), 1)
@@ -188,10 +212,36 @@ export class Driver {
     }
   }
 
+  /** What holds after every step. */
+  async checkInvariants(): Promise<void> {
+    const { floor, latest, durable, epochs, epoch } = this.store.history()
+    expect(latest).toBe(this.model.latest)
+    expect(durable).toBeLessThanOrEqual(latest)
+    expect(floor).toBeGreaterThanOrEqual(this.#floor)
+    expect(floor).toBeLessThanOrEqual(durable + 1)
+    this.#floor = floor
+    expect(epoch).toBe(this.#epoch)
+    expect(epochs.at(-1)!.first).toBeLessThanOrEqual(latest + 1)
+    for (const { name, position, state } of this.store.consumers()) {
+      if (state === 'lost') continue
+      expect(position).toBe(this.#consumers.get(name))
+      expect(floor).toBeLessThanOrEqual(position)
+    }
+    if (floor > 1) {
+      await expect(this.store.scanSinceSeqno(floor - 1).nextBatch()).rejects.toMatchObject({
+        code: 'VARVE_HISTORY_TRUNCATED',
+        details: { requested: floor - 1, floor },
+      })
+    }
+  }
+
   /** Everything at once: all keyspaces, all snapshots, the whole stream. */
   async checkAll(): Promise<void> {
-    const events = await collect(this.store.scanSinceSeqno(0))
-    expect(events.map(eventLine)).toEqual(this.model.events.map(modelLine))
+    await this.checkInvariants()
+    const from = this.store.history().floor
+    const events = await collect(this.store.scanSinceSeqno(from))
+    expect(events.map(eventLine)).toEqual(this.model.events.slice(from - 1).map(modelLine))
+    expect((await this.store.verify()).problems).toEqual([])
     for (const name of KEYSPACES) await this.#checkKeyspace(name, this.model.keyspaces, undefined)
     for (const { snapshot, image } of this.#snapshots) {
       for (const name of KEYSPACES) await this.#checkKeyspace(name, image, snapshot)
@@ -337,8 +387,89 @@ export class Driver {
     expect(batches).toEqual(expected.map(([, value]) => value))
   }
 
+  /** The machine, or only the process, dies. What was acknowledged as durable is there; what survives is whole commits. */
+  async #crash(step: Step & { op: 'crash' }): Promise<void> {
+    if (step.synced) await this.store.sync()
+    const { durable } = this.store.history()
+    const acked = new Map(this.#consumers)
+    const how = step.how % 3
+    const image = this.fs.crash(how === 0 ? 'lost' : how === 1 ? 'kept' : { seed: step.how })
+    await this.close()
+    this.fs = image
+    this.#epoch++
+    await this.open()
+    const { latest } = this.store.history()
+    if (how === 1) expect(latest).toBe(this.model.latest)
+    expect(latest).toBeGreaterThanOrEqual(durable)
+    expect(latest).toBeLessThanOrEqual(this.model.latest)
+    const last = this.model.events[latest - 1]
+    if (last !== undefined) expect(last.commitLast).toBe(latest)
+    this.model.truncate(latest)
+    for (const { name, position, state } of this.store.consumers()) {
+      const before = acked.get(name)!
+      // An ack of its own was durable when it resolved; one in a batch is as durable as its batch.
+      if (state === 'active') expect(position).toBeLessThanOrEqual(before)
+      this.#consumers.set(name, position)
+    }
+  }
+
+  async #openConsumer(step: Step & { op: 'openConsumer' }): Promise<void> {
+    const name = consumerName(step.which)
+    const { floor, latest } = this.store.history()
+    const from: 'oldest' | 'now' | number =
+      step.from === 0 ? 'oldest' : step.from === 1 ? 'now' : floor
+    const limits = step.which % 2 === 0 ? { maxHeldBytes: step.maxHeldBytes } : {}
+    const consumer = await this.store.consumer(name, { from, ...limits })
+    if (this.#consumers.has(name)) return
+    this.#consumers.set(name, consumer.position)
+    expect(consumer.position).toBe(step.from === 1 ? latest + 1 : floor)
+  }
+
+  async #ack(step: Step & { op: 'ack' }): Promise<void> {
+    const name = consumerName(step.which)
+    const position = this.#consumers.get(name)
+    if (position === undefined || this.#isLost(name)) return
+    const { latest } = this.model
+    const next = position + Math.floor((step.share / 100) * (latest + 1 - position))
+    if (step.inBatch) {
+      const operation = this.#operation({ op: 'put', ks: 0, key: step.share, size: 9 }, 'default')
+      const batch = this.store.batch()
+      add(batch, operation, this.store)
+      this.model.commit([operation], this.clock.now())
+      await this.store.write(batch.ack(name, next))
+    } else {
+      const consumer = await this.store.consumer(name)
+      await consumer.ack(next)
+    }
+    this.#consumers.set(name, next)
+  }
+
+  async #consume(step: Step & { op: 'consume' }): Promise<void> {
+    const name = consumerName(step.which)
+    const position = this.#consumers.get(name)
+    if (position === undefined) return
+    const consumer = await this.store.consumer(name)
+    const lines: string[] = []
+    const read = async (): Promise<void> => {
+      for await (const batch of consumer.batches({ stopAtLatest: true })) {
+        lines.push(...batch.events.map(eventLine))
+      }
+    }
+    if (this.#isLost(name)) {
+      await expect(read()).rejects.toMatchObject({ code: 'VARVE_CONSUMER_LOST' })
+      return
+    }
+    await read()
+    expect(lines).toEqual(this.model.events.slice(position - 1).map(modelLine))
+  }
+
+  #isLost(name: string): boolean {
+    return this.store.consumers().find((info) => info.name === name)?.state === 'lost'
+  }
+
   async #scan(step: Step & { op: 'scan' }): Promise<void> {
-    const from = 1 + Math.floor((step.from / 1000) * this.model.latest)
+    const { floor } = this.store.history()
+    const from = floor + Math.floor((step.from / 1001) * (this.model.latest + 2 - floor))
     let expected = this.model.events.slice(from - 1)
     if (step.how === 1) {
       const scan = this.store.scanSinceSeqno(from, { limit: step.limit })
@@ -366,6 +497,10 @@ export class Driver {
     const scan = this.store.scanSinceSeqno(from, options)
     expect((await collect(scan)).map(eventLine)).toEqual(expected.map(modelLine))
   }
+}
+
+function consumerName(which: number): string {
+  return `consumer-${which % 3}`
 }
 
 export const SILENT = {

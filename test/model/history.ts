@@ -1,14 +1,17 @@
 /**
  * One random history from beginning to end, with everything compared on the way and after a reopen and a full compaction.
  */
+import type { HistoryPolicy } from '../../src/index.ts'
 import { Driver } from './driver.ts'
 import type { Step } from './steps.ts'
 
 export async function playHistory(
+  history: HistoryPolicy,
   steps: readonly Step[],
   onStep: (index: number) => void = () => undefined,
 ): Promise<void> {
   const driver = new Driver({
+    open: { history },
     tuning: { levelRatio: 3, level0Trigger: 2, baseLevelBytes: 24 * 1024 },
   })
   await driver.open()
@@ -16,6 +19,7 @@ export async function playHistory(
     for (const [index, step] of steps.entries()) {
       onStep(index)
       await driver.play(step)
+      await driver.checkInvariants()
     }
     onStep(steps.length)
     await driver.checkAll()

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { playHistory } from './history.ts'
-import { step } from './steps.ts'
+import { policy, step } from './steps.ts'
 
 const SEEDS = Number(process.env['VARVE_MODEL_SEEDS'] ?? 200)
 const FIRST_SEED = Number(process.env['VARVE_MODEL_FIRST_SEED'] ?? 1)
@@ -10,8 +10,10 @@ const GROUPS = 8
 /** Plays one random history; a failure is shrunk and printed with its seed. */
 async function playSeed(seed: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }), (steps) =>
-      playHistory(steps),
+    fc.asyncProperty(
+      policy,
+      fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }),
+      (history, steps) => playHistory(history, steps),
     ),
     { seed, numRuns: 1, endOnFailure: false, verbose: 1 },
   )

@@ -3,11 +3,12 @@
  */
 import fc from 'fast-check'
 import { playHistory } from './history.ts'
-import { step } from './steps.ts'
+import { policy, step } from './steps.ts'
 
 Reflect.set(globalThis, Symbol.for('varve.paranoid'), true)
 const isVerbose = process.env['VERBOSE'] !== undefined
 for (const seed of process.argv.slice(2).map(Number)) {
+  const [history] = fc.sample(policy, { seed, numRuns: 1 })
   const [steps] = fc.sample(fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }), {
     seed,
     numRuns: 1,
@@ -19,7 +20,7 @@ for (const seed of process.argv.slice(2).map(Number)) {
     process.exit(2)
   }, 20_000)
   try {
-    await playHistory(steps!, (index) => {
+    await playHistory(history!, steps!, (index) => {
       at = index
       if (isVerbose) console.log(index, JSON.stringify(steps![index]))
     })

@@ -2,6 +2,7 @@
  * The steps of a random history, as plain data: fast-check makes them, shrinks them and prints them.
  */
 import fc from 'fast-check'
+import type { HistoryPolicy } from '../../src/index.ts'
 
 export type OperationStep =
   | { op: 'put'; ks: number; key: number; size: number }
@@ -34,6 +35,26 @@ export type Step =
   | { op: 'scan'; from: number; limit: number; how: number }
   | { op: 'openScan'; from: number }
   | { op: 'finishScan'; which: number }
+  | { op: 'crash'; how: number; synced: boolean }
+  | { op: 'truncate'; share: number }
+  | { op: 'openConsumer'; which: number; from: number; maxHeldBytes: number }
+  | { op: 'ack'; which: number; share: number; inBatch: boolean }
+  | { op: 'consume'; which: number }
+  | { op: 'dropConsumer'; which: number }
+
+/** How far history reaches back, one for each history that is played. */
+export const policy: fc.Arbitrary<HistoryPolicy> = fc.oneof(
+  { weight: 3, arbitrary: fc.constant('all' as const) },
+  { weight: 1, arbitrary: fc.constant('none' as const) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ maxBytes: fc.integer({ min: 1000, max: 40_000 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ maxAgeMs: fc.integer({ min: 1000, max: 500_000 }) }),
+  },
+)
 
 export const KEYS = 80
 export const KEYSPACES = ['default', 'counters', 'custom', 'plain'] as const
@@ -134,4 +155,36 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('openScan' as const), from: which }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('finishScan' as const), which }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('crash' as const),
+      how: fc.nat({ max: 1000 }),
+      synced: fc.boolean(),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({ op: fc.constant('truncate' as const), share: fc.nat({ max: 100 }) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      op: fc.constant('openConsumer' as const),
+      which,
+      from: fc.nat({ max: 2 }),
+      maxHeldBytes: fc.integer({ min: 500, max: 30_000 }),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      op: fc.constant('ack' as const),
+      which,
+      share: fc.nat({ max: 100 }),
+      inBatch: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('consume' as const), which }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant('dropConsumer' as const), which }) },
 )
