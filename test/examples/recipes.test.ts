@@ -1,0 +1,42 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { main as auditTrail } from '../../examples/audit-trail.ts'
+import { main as cacheInvalidation } from '../../examples/cache-invalidation.ts'
+import { main as searchIndex } from '../../examples/search-index.ts'
+import { main as snapshotThenStream } from '../../examples/snapshot-then-stream.ts'
+
+let directory: string
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'varve-example-'))
+})
+afterEach(() => rmSync(directory, { recursive: true, force: true }))
+
+test('a search index in the same store follows its articles exactly once', async () => {
+  const found = { water: ['tea'], hot: [], iced: ['tea'] }
+  expect(await searchIndex(directory)).toEqual(found)
+  // Again on what is there: the index goes on where it stood.
+  expect(await searchIndex(directory)).toEqual(found)
+})
+
+test('an audit trail has every change once, with its author', async () => {
+  const file = join(directory, 'audit.ndjson')
+  const trail = await auditTrail(join(directory, 'store'), file)
+  expect(trail.map(({ seqno, by, what }) => [seqno, by, what])).toEqual([
+    [1, 'alice', 'Insert'],
+    [2, 'bob', 'Insert'],
+    [3, 'alice', 'PointTombstone'],
+  ])
+})
+
+test('a cache forgets what has changed', async () => {
+  expect(await cacheInvalidation(directory)).toEqual([{ dark: true }, { dark: false }, undefined])
+})
+
+test('a mirror streams while it can and copies a snapshot when it must', async () => {
+  const { how, state } = await snapshotThenStream(directory)
+  expect(how).toEqual(['copied', 'streamed', 'copied'])
+  expect(state).toContain('key3=changed')
+  expect(state).toHaveLength(9)
+})
