@@ -28,6 +28,9 @@ import type { RadixTree } from './radix-tree.ts'
 const END_POSITION = -1
 const NONE = -2
 const STACK_FIRST = 32
+const SIBLINGS_TOUCHED = 16
+/** Where the children of a node begin, by type; those of a NODE48 are in no order. */
+const CHILDREN_AT = [NODE4_CHILDREN, NODE16_CHILDREN, NODE48_CHILDREN, HEADER_WORDS] as const
 
 export class RadixPath {
   /** Ordinal of the newest operation on the key; -1: on no key. */
@@ -153,6 +156,33 @@ export class RadixPath {
       this.ordinal = keys[taken - 1]!
     }
     return taken
+  }
+
+  /**
+   * Loads the heads of the nodes that come next below the parent of the current one, all at once: the walk would wait for
+   * each in turn. The sum means nothing.
+   */
+  touchSiblings(forward: boolean): number {
+    if (this.#depth < 2) return 0
+    const words = this.#nodes.words
+    const top = this.#depth * 2 - 4
+    const parent = this.#stack[top]!
+    const head = words[parent]!
+    const type = head & TYPE_MASK
+    if (type === NODE48) return 0
+    const children = parent + CHILDREN_AT[type]!
+    const count = type === NODE256 ? 256 : head >>> COUNT_SHIFT
+    const step = forward ? 1 : -1
+    const last = words.length - 1
+    let position = this.#stack[top + 1]! + step
+    let touched = 0
+    for (let i = 0; i < SIBLINGS_TOUCHED && position >= 0 && position < count; i++) {
+      const pointer = words[children + position]!
+      // The second half of a NODE16 is in another cache line.
+      if (pointer > 0) touched += words[pointer]! + words[Math.min(pointer + 16, last)]!
+      position += step
+    }
+    return touched
   }
 
   #start(root: number): void {

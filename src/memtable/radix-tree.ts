@@ -13,7 +13,7 @@ import { END_KEY, PREFIX_AT, PREFIX_LENGTH, type RadixNodes } from './radix-node
 export class RadixTree {
   readonly log: OperationLog
   readonly nodes: RadixNodes
-  /** Changes when nodes change: whoever remembers a path must look it up again. Not when a key gets a newer version. */
+  /** Changes when nodes get children or are replaced: whoever remembers a path must look it up again. */
   structure = 0
   readonly #probe = new Operation()
   readonly #other = new Operation()
@@ -42,7 +42,6 @@ export class RadixTree {
       }
       if (current === 0) {
         words[slot] = ~ordinal
-        this.structure++
         return
       }
       const prefix = words[current + PREFIX_LENGTH]!
@@ -58,7 +57,6 @@ export class RadixTree {
       if (at === keyEnd) {
         const previous = words[current + END_KEY]!
         if (previous < 0) log.setOlder(ordinal, ~previous)
-        else this.structure++
         words[current + END_KEY] = ~ordinal
         return
       }

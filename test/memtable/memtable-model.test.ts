@@ -225,6 +225,45 @@ describe('a memtable does what a list of its operations does', () => {
     },
   )
 
+  test.each(Array.from({ length: 8 }, (_, i) => i + 1))(
+    'long walks turn round and go on while it is written now and then; seed %i',
+    (seed) => {
+      const random = randomOf(seed * 31)
+      const key = keysOf(random, seed)
+      const memtable = newMemtable({ shared: seed % 2 === 0 })
+      const model = new Model()
+      const write = (operations: number): void => {
+        const batch = Array.from({ length: operations }, () => operationOf(random, key))
+        commit(memtable, batch)
+        model.operations.push(...batch)
+      }
+      write(3_000)
+      const visible = model.entries(0)
+      const bound = memtable.lastSeqno
+      const iterator = memtable.iterator(0)
+      let index = random(visible.length)
+      const start = visible[index]!.key
+      index = visible.findIndex((entry) => entry.key.equals(start))
+      iterator.seek(start, 0, start.length)
+      for (let run = 0; run < 40; run++) {
+        const forward = random(2) === 0
+        for (let left = random(300); left > 0; left--) {
+          const target = forward ? index + 1 : index - 1
+          if (target < 0 || target >= visible.length) break
+          do {
+            if (forward) iterator.next()
+            else iterator.prev()
+          } while (iterator.valid && iterator.seqno > bound)
+          index = target
+          const { key: expected, seqno } = visible[index]!
+          if (iterator.seqno !== seqno || !iterator.valid)
+            expect(place(iterator)).toBe(`${expected.toString('hex')}@${seqno}`)
+          if (random(100) === 0) write(1)
+        }
+      }
+    },
+  )
+
   test.each([1, 2, 3])(
     'a whole walk shows each entry once, forwards and backwards; seed %i',
     (seed) => {

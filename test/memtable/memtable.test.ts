@@ -208,6 +208,32 @@ describe('versions', () => {
     expect(walked(memtable, 9)).toEqual([])
   })
 
+  test('a walk finds the keys that come to lie ahead of it, in both directions', () => {
+    const memtable = newMemtable()
+    const name = (i: number): string => String(i).padStart(4, '0')
+    commit(
+      memtable,
+      Array.from({ length: 500 }, (_, i) => put(name(i * 2), '')),
+    )
+    const iterator = memtable.iterator(0)
+    const key = (): string =>
+      Buffer.from(iterator.keyBytes.subarray(iterator.keyStart, iterator.keyEnd)).toString()
+    iterator.seekToFirst()
+    for (let i = 0; i < 300; i++) iterator.next()
+    expect(key()).toBe(name(600))
+    commit(memtable, [put(name(603), '')])
+    iterator.next()
+    expect(key()).toBe(name(602))
+    iterator.next()
+    expect(key()).toBe(name(603))
+    iterator.seekToLast()
+    for (let i = 0; i < 300; i++) iterator.prev()
+    const at = Number(key())
+    commit(memtable, [put(name(at - 1), '')])
+    iterator.prev()
+    expect(key()).toBe(name(at - 1))
+  })
+
   test('an iterator of a keyspace that comes to be later finds it', () => {
     const memtable = newMemtable()
     const iterator = memtable.iterator(4)

@@ -1,0 +1,92 @@
+import { describe, expect, test } from 'vitest'
+import { OperationLog } from '../../src/memtable/operation-log.ts'
+import { RadixNodes } from '../../src/memtable/radix-nodes.ts'
+import { RadixPath } from '../../src/memtable/radix-path.ts'
+import { RadixTree } from '../../src/memtable/radix-tree.ts'
+import { encodeCommit, put, randomOf } from './commits.ts'
+
+interface TreeOverLog {
+  readonly log: OperationLog
+  readonly nodes: RadixNodes
+  readonly tree: RadixTree
+}
+
+function newTree(): TreeOverLog {
+  const log = new OperationLog({ firstSeqno: 1, capacityBytes: 1 << 24, shared: false })
+  const nodes = new RadixNodes(false)
+  return { log, nodes, tree: new RadixTree(log, nodes) }
+}
+
+describe('room that was made before a commit went to the log', () => {
+  test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
+    'is enough for every insertion; seed %i',
+    (seed) => {
+      const random = randomOf(seed)
+      const { log, nodes, tree } = newTree()
+      const roots = new Map<number, number>()
+      const letters = [256, 3, 49, 17][seed % 4]!
+      for (let step = 0; step < 60; step++) {
+        const operations = Array.from({ length: 1 + random(seed % 2 === 0 ? 4 : 300) }, () => {
+          const key = Buffer.alloc(1 + random(4))
+          for (let i = 0; i < key.length; i++) key[i] = random(letters)
+          return put(key, '', random(5))
+        })
+        const record = encodeCommit(log.lastSeqno + 1, operations)
+        const offset = log.append(record, 0, record.length)
+        nodes.reserve(log.pending)
+        const { words } = nodes
+        const { links, arena } = log
+        const from = log.count
+        log.accept(offset, log.decode(offset))
+        operations.forEach(({ keyspaceId }, i) => {
+          if (!roots.has(keyspaceId)) roots.set(keyspaceId, nodes.addRoot())
+          tree.insert(roots.get(keyspaceId)!, from + i)
+        })
+        expect(nodes.words).toBe(words)
+        expect(log.links).toBe(links)
+        expect(log.arena).toBe(arena)
+      }
+    },
+  )
+})
+
+describe('nodes', () => {
+  test('grow through all sizes and are used again', () => {
+    const { log, nodes, tree } = newTree()
+    const root = nodes.addRoot()
+    const add = (first: number, second: number): void => {
+      const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
+      const offset = log.append(record, 0, record.length)
+      log.accept(offset, log.decode(offset))
+      tree.insert(root, log.count - 1)
+    }
+    for (let second = 0; second < 256; second++) add(1, (second * 37) % 256)
+    const used = nodes.bytesUsed
+    expect(used).toBeGreaterThanOrEqual(260 * 4)
+    expect(used).toBeLessThan(300 * 4)
+    for (let second = 0; second < 256; second++) add(2, (second * 91) % 256)
+    // What the first node grew out of serves the second; only the one of 256 children and the one above both are new.
+    expect(nodes.bytesUsed).toBeLessThan(used + 300 * 4)
+    const path = new RadixPath(tree)
+    let count = 0
+    for (path.toFirst(root); path.ordinal >= 0; path.advance()) count++
+    for (path.toLast(root); path.ordinal >= 0; path.retreat()) count++
+    expect(count).toBe(1_024)
+  })
+
+  test('take about twenty bytes for a random key', () => {
+    const random = randomOf(7)
+    const { log, nodes, tree } = newTree()
+    const root = nodes.addRoot()
+    const keys = Array.from({ length: 20_000 }, () => {
+      const key = Buffer.alloc(16)
+      for (let i = 0; i < 16; i++) key[i] = random(256)
+      return put(key, '')
+    })
+    const record = encodeCommit(1, keys)
+    const offset = log.append(record, 0, record.length)
+    log.accept(offset, log.decode(offset))
+    for (let ordinal = 0; ordinal < keys.length; ordinal++) tree.insert(root, ordinal)
+    expect(nodes.bytesUsed / keys.length).toBeLessThan(24)
+  })
+})
