@@ -14,8 +14,8 @@ export interface Choices {
   readonly writesDocument: boolean
 }
 
-const FULL: Settings = { entries: 1_000_000, seconds: 3, rounds: 5 }
-const QUICK: Settings = { entries: 100_000, seconds: 0.4, rounds: 1 }
+const FULL: Settings = { entries: 1_000_000, seconds: 3, rounds: 5, clock: 'wall' }
+const QUICK: Settings = { entries: 100_000, seconds: 0.4, rounds: 1, clock: 'wall' }
 
 export function readChoices(args: readonly string[], peers: readonly string[]): Choices {
   const { values } = parseArgs({
@@ -31,6 +31,7 @@ export function readChoices(args: readonly string[], peers: readonly string[]): 
       entries: { type: 'string' },
       seconds: { type: 'string' },
       data: { type: 'string' },
+      clock: { type: 'string', default: 'wall' },
     },
   })
   const base = values.quick ? QUICK : FULL
@@ -42,6 +43,7 @@ export function readChoices(args: readonly string[], peers: readonly string[]): 
       entries: positive('entries', values.entries, base.entries),
       seconds: positive('seconds', values.seconds, base.seconds),
       rounds: positive('rounds', values.rounds, base.rounds),
+      clock: values.clock === 'cpu' ? 'cpu' : 'wall',
     },
     plan: {
       subjects: subjects.length > 0 ? subjects : defaultSubjects(peers, values.quick),

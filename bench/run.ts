@@ -9,6 +9,7 @@
  * --cpus 1,2           CPUs that a measurement is pinned to; 0 does not pin
  * --rounds n --entries n --seconds n
  * --data folder        where the stores lie (default: the system's folder for temporary files)
+ * --clock cpu          CPU time instead of wall time, for a machine that is busy with other things
  * --docs               writes docs/benchmarks.md from the figures
  * ```
  */
@@ -57,7 +58,8 @@ report(results)
 
 function report(results: Results): void {
   for (const cpus of new Set(results.cells.map((cell) => cell.cpus))) {
-    printTable(figureTable(results, cpus, MAIN_GROUPS))
+    const table = figureTable(results, cpus, MAIN_GROUPS)
+    if (table.rows.length > 0) printTable(table)
   }
   for (const table of [...skippingTables(results), engineTable(results)]) {
     if (table.rows.length > 0) printTable(table)

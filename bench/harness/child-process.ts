@@ -8,6 +8,7 @@ export interface ChildOptions {
   readonly module: string
   /** 0: wherever the system puts it. */
   readonly cpus: number
+  readonly clock: 'wall' | 'cpu'
 }
 
 /** A hanging measurement ends the run rather than the day. */
@@ -21,6 +22,7 @@ export function runChild(job: Job, options: ChildOptions): Promise<Outcome> {
     const child = spawn(command as string, args, {
       stdio: ['ignore', 'pipe', 'pipe'],
       timeout: TIMEOUT_MS,
+      env: { ...process.env, BENCH_CLOCK: options.clock },
     })
     let output = ''
     let errors = ''

@@ -29,6 +29,8 @@ export interface Settings {
   readonly entries: number
   readonly seconds: number
   readonly rounds: number
+  /** What rates are measured by; see workloads/clock.ts. */
+  readonly clock: 'wall' | 'cpu'
 }
 
 const FOLDER: string = join(benchFolder(), 'results')

@@ -113,7 +113,8 @@ export class Runner {
   }
 
   #child(cpus: number): ChildOptions {
-    return { module: this.#options.childModule, cpus }
+    const { childModule, settings } = this.#options
+    return { module: childModule, cpus, clock: settings.clock }
   }
 }
 

@@ -5,7 +5,7 @@
  * installed; each adapter declares the few methods that it calls.
  */
 import { createRequire } from 'node:module'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -24,7 +24,9 @@ export function loadPeer<T>(name: string): T {
 export function peerVersion(name: string): string | undefined {
   try {
     loadPeer(name)
-    return loadPeer<{ version: string }>(`${name}/package.json`).version
+    // Read as a file: not every package exports its package.json.
+    const path = join(benchFolder(), 'node_modules', name, 'package.json')
+    return (JSON.parse(readFileSync(path, 'utf8')) as { version: string }).version
   } catch {
     // Not built for this platform: the tables leave it out and say so.
     return undefined

@@ -67,7 +67,7 @@ function provenance({ command, commit, machine, peers, settings, startedAt }: Re
     `- Command: \`${command}\`, ${startedAt.slice(0, 10)}, commit ${commit.hash}${dirty}`,
     `- Machine: ${machine.cpu}, ${machine.cpuCount} CPUs, ${machine.memoryGiB} GiB, ${machine.system}, ${machine.fileSystem}, Node ${machine.node}`,
     `- Peers: ${versions.join(', ')}`,
-    `- ${formatCount(settings.entries)} entries of 16 + 100 bytes (half compressible), ${settings.rounds} interleaved rounds, each measurement in a process of its own; medians, ± half the distance of the extremes. Everything read is compared with what was written.`,
+    `- ${formatCount(settings.entries)} entries of 16 + 100 bytes (half compressible), ${settings.rounds} interleaved rounds, each measurement in a process of its own; medians, ± half the distance of the extremes.${settings.clock === 'cpu' ? ' Rates are by CPU time: the machine was busy with other things.' : ''} Everything read is compared with what was written.`,
   ].join('\n')
 }
 

@@ -3,6 +3,7 @@ import { FILL_SEED, fixtureEvents, fixtureOrder } from '../harness/fixture-order
 import type { Fixture, Metrics } from '../harness/job.ts'
 import type { BenchStore, ChangeLog } from '../peers/store.ts'
 import { median } from 'simple-statistics'
+import { milliseconds } from './clock.ts'
 import { Dataset, keyIndex } from './dataset.ts'
 import { checkSome, VALUE_BYTES } from './fill.ts'
 import { createRandom, shuffled } from './random.ts'
@@ -176,12 +177,12 @@ async function scanRepeatedly(
 ): Promise<Metrics> {
   const passes: number[] = []
   const cpu = process.cpuUsage()
-  const end = performance.now() + seconds * 1000
+  const end = milliseconds() + seconds * 1000
   do {
-    const start = performance.now()
+    const start = milliseconds()
     await readExpected(changes, expected)
-    passes.push(performance.now() - start)
-  } while (performance.now() < end || passes.length < 4)
+    passes.push(milliseconds() - start)
+  } while (milliseconds() < end || passes.length < 4)
   const used = process.cpuUsage(cpu)
   const passMs = median(passes.slice(1))
   return {

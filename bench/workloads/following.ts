@@ -4,6 +4,7 @@ import { fixtureOrder } from '../harness/fixture-order.ts'
 import type { Fixture, Metrics } from '../harness/job.ts'
 import { openVarve } from '../peers/varve.ts'
 import { changesOf, checkOf, pollRepeatedly, readExpected } from './change-capture.ts'
+import { milliseconds } from './clock.ts'
 import { createKey, Dataset, writeKey } from './dataset.ts'
 import { VALUE_BYTES } from './fill.ts'
 import { createRandom } from './random.ts'
@@ -148,19 +149,19 @@ export const scanMemory: Workload = {
     const store = await context.open()
     globalThis.gc?.()
     const before = process.memoryUsage()
-    const start = performance.now()
+    const start = milliseconds()
     const found = { firstEventMs: 0, growthBytes: 0, rssGrowthBytes: 0 }
     const check = checkOf(data, (seqno) => indexOf(seqno - 1))
     await readExpected(changesOf(store), {
       from: 1,
       count,
       check(seqno, key, value) {
-        if (seqno === 1) found.firstEventMs = performance.now() - start
+        if (seqno === 1) found.firstEventMs = milliseconds() - start
         if ((seqno & 0x3fff) === 0) noteMemory()
         check(seqno, key, value)
       },
     })
-    const seconds = (performance.now() - start) / 1000
+    const seconds = (milliseconds() - start) / 1000
     await store.close()
     return { ...found, rate: count / seconds, seconds }
 

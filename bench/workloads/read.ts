@@ -1,6 +1,7 @@
 /** db_bench's reading workloads over the randomly filled store, as it was left and after full compaction. */
 import type { Metrics } from '../harness/job.ts'
 import type { BenchStore } from '../peers/store.ts'
+import { milliseconds } from './clock.ts'
 import { createKey, Dataset, keyIndex, writeKey, writeMissingKey } from './dataset.ts'
 import { RANDOM_COMPACTED, RANDOM_FILL, VALUE_BYTES } from './fill.ts'
 import { createRandom } from './random.ts'
@@ -70,11 +71,11 @@ export const readSequential: Workload = {
     const data = new Dataset(VALUE_BYTES)
     const store = await context.open()
     const passes: Metrics[] = []
-    const end = performance.now() + context.job.seconds * 1000
+    const end = milliseconds() + context.job.seconds * 1000
     do {
       const stopwatch = startStopwatch()
       passes.push(stopwatch.stop(await readAll(store, data, context.job.entries)))
-    } while (performance.now() < end || passes.length < 3)
+    } while (milliseconds() < end || passes.length < 3)
     await store.close()
     // The first pass warms the compiler up.
     return totalOf(passes.slice(1))

@@ -1,6 +1,7 @@
 /** One put a commit: awaited one after the other, or a hundred at a time, each on disk before it is acknowledged. */
 import type { Metrics } from '../harness/job.ts'
 import type { BenchStore } from '../peers/store.ts'
+import { milliseconds } from './clock.ts'
 import { createKeys, Dataset, writeKey } from './dataset.ts'
 import { checkSome, VALUE_BYTES } from './fill.ts'
 import { shuffled } from './random.ts'
@@ -77,7 +78,7 @@ class PutLoop {
   }
 
   async runFor(seconds: number, writers: number): Promise<void> {
-    const end = performance.now() + seconds * 1000
+    const end = milliseconds() + seconds * 1000
     this.#isOver = false
     await Promise.all(createKeys(writers).map((key) => this.#write(key, end)))
   }
@@ -87,7 +88,7 @@ class PutLoop {
       const index = this.indexOf(this.done++)
       const pending = this.#store.put(writeKey(key, index), this.#data.value(index))
       if (pending !== undefined) await pending
-      if (this.done % CLOCK_EVERY === 0 && performance.now() >= end) this.#isOver = true
+      if (this.done % CLOCK_EVERY === 0 && milliseconds() >= end) this.#isOver = true
     }
   }
 }

@@ -8,6 +8,7 @@ import { fixtureOrder } from '../harness/fixture-order.ts'
 import type { Fixture, Metrics } from '../harness/job.ts'
 import type { ChangeLog, Engine } from '../peers/store.ts'
 import { changesOf, checkOf, type ExpectedChanges, readExpected } from './change-capture.ts'
+import { milliseconds } from './clock.ts'
 import { Dataset } from './dataset.ts'
 import { VALUE_BYTES } from './fill.ts'
 import { onLogged, onVarve, type Workload } from './workload.ts'
@@ -107,23 +108,23 @@ async function measure(
   }
   const passes: number[] = []
   const firstEvents: number[] = []
-  const end = performance.now() + SECONDS * 1000
+  const end = milliseconds() + SECONDS * 1000
   do {
-    const start = performance.now()
+    const start = milliseconds()
     let firstEvent = 0
     await readExpected(
       { read: (from, visit) => changes.read(from, visit, { skip, onStats }) },
       {
         ...expected,
         check(seqno, key, value) {
-          if (firstEvent === 0) firstEvent = performance.now()
+          if (firstEvent === 0) firstEvent = milliseconds()
           expected.check(seqno, key, value)
         },
       },
     )
-    passes.push(performance.now() - start)
+    passes.push(milliseconds() - start)
     firstEvents.push(firstEvent - start)
-  } while (performance.now() < end || passes.length < PASSES_MIN)
+  } while (milliseconds() < end || passes.length < PASSES_MIN)
   return {
     ...stats,
     passMs: median(passes.slice(1)),

@@ -1,18 +1,19 @@
 /** Clocks of the measured part of a workload. */
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import type { Metrics } from '../harness/job.ts'
+import { milliseconds } from './clock.ts'
 
 export interface Stopwatch {
-  /** Rate, wall and CPU seconds since the start, for so many operations. */
+  /** Rate, seconds and CPU seconds since the start, for so many operations. */
   stop(operations: number): Metrics
 }
 
 export function startStopwatch(): Stopwatch {
   const cpu = process.cpuUsage()
-  const start = performance.now()
+  const start = milliseconds()
   return {
     stop(operations) {
-      const seconds = (performance.now() - start) / 1000
+      const seconds = (milliseconds() - start) / 1000
       const used = process.cpuUsage(cpu)
       const cpuSeconds = (used.user + used.system) / 1e6
       return { rate: operations / seconds, operations, seconds, cpuSeconds }
@@ -53,7 +54,7 @@ export async function measureFor(
 }
 
 async function runFor(seconds: number, chunk: number, step: () => unknown): Promise<number> {
-  const end = performance.now() + seconds * 1000
+  const end = milliseconds() + seconds * 1000
   let steps = 0
   do {
     for (let i = 0; i < chunk; i++) {
@@ -61,6 +62,6 @@ async function runFor(seconds: number, chunk: number, step: () => unknown): Prom
       if (pending instanceof Promise) await pending
     }
     steps += chunk
-  } while (performance.now() < end)
+  } while (milliseconds() < end)
   return steps
 }

@@ -22,7 +22,7 @@ function resultsOf(...cells: Cell[]): Results {
     machine: { cpu: '', cpuCount: 2, memoryGiB: 1, system: '', node: '', fileSystem: '' },
     commit: { hash: 'abc', isDirty: false },
     peers: {},
-    settings: { entries: 1, seconds: 1, rounds: 1 },
+    settings: { entries: 1, seconds: 1, rounds: 1, clock: 'wall' },
     cells,
     failures: [],
   }
