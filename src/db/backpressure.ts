@@ -14,12 +14,12 @@ const SLOW_BYTES_PER_SECOND: number = 64 * 2 ** 20
 
 export interface BackpressureOptions {
   readonly tuning: Pick<CompactionOptions, 'level0Slowdown' | 'level0Stop'>
-  sealedMemtables(): number
+  readonly sealedMemtables: () => number
   /** Why flushing does not go on. */
-  flushFailure(): VarveError | undefined
-  compactionFailure(): VarveError | undefined
-  monotonicMs(): number
-  onStall(stall: StoreEvents['stall']): void
+  readonly flushFailure: () => VarveError | undefined
+  readonly compactionFailure: () => VarveError | undefined
+  readonly monotonicMs: () => number
+  readonly onStall: (stall: StoreEvents['stall']) => void
 }
 
 export class Backpressure {

@@ -17,7 +17,8 @@ import { seqnoAt } from '../cdc/seqno-at.ts'
 import { type ChangeTail, openTail } from '../cdc/tail.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { Timers } from '../env/timers.ts'
-import type { ConsumerRecord, Epoch } from '../version/store-state.ts'
+import type { ResumeToken } from '../cdc/resume-token.ts'
+import type { Epoch, StoreState } from '../version/store-state.ts'
 import type { FloorKeeper } from './floor-keeper.ts'
 import { closedError } from './health.ts'
 import type { ScanHolds } from './scan-holds.ts'
@@ -25,7 +26,6 @@ import type { ScanHolds } from './scan-holds.ts'
 /** What the store gives to its change capture. */
 export interface ChangePorts {
   storeId(): string
-  epochs(): readonly Epoch[]
   isWriter(): boolean
   latest(): number
   durable(): number
@@ -43,13 +43,16 @@ export class Changes implements ChangeSource {
   readonly consumerSet: Consumers
   readonly ledger: ConsumerLedger
   /** On a replica: where to resume at its source. */
-  sourceToken: string | undefined
+  sourceToken: ResumeToken | undefined
+  /** On a replica those of its source, as of the latest commit; the manifest learns of them at a flush. */
+  epochs: readonly Epoch[]
   readonly #ports: ChangePorts
 
-  constructor(ports: ChangePorts, records: readonly ConsumerRecord[]) {
+  constructor(ports: ChangePorts, state: Pick<StoreState, 'consumers' | 'epochs'>) {
     this.#ports = ports
+    this.epochs = state.epochs
     this.feed = new ChangeFeed(this, ports.timers)
-    this.ledger = new ConsumerLedger(records)
+    this.ledger = new ConsumerLedger(state.consumers)
     this.consumerSet = new Consumers({
       source: this,
       feed: this.feed,
@@ -106,10 +109,6 @@ export class Changes implements ChangeSource {
 
   get storeId(): string {
     return this.#ports.storeId()
-  }
-
-  get epochs(): readonly Epoch[] {
-    return this.#ports.epochs()
   }
 
   get isWriter(): boolean {

@@ -40,13 +40,13 @@ export interface CompactorOptions {
   readonly keyspaces: KeyspaceDirectory
   readonly events: StoreEmitter
   readonly tuning: CompactionOptions
-  monotonicMs(): number
-  snapshots(): readonly number[]
-  nextFileNumber(): number
+  readonly monotonicMs: () => number
+  readonly snapshots: () => readonly number[]
+  readonly nextFileNumber: () => number
   /** A keyspace of which nothing is left, not even history. */
-  onForgotten(keyspaceId: number): void
-  onCompacted(bytes: { read: number; written: number }): void
-  ensureOpen(): void
+  readonly onForgotten: (keyspaceId: number) => void
+  readonly onCompacted: (bytes: { read: number; written: number }) => void
+  readonly ensureOpen: () => void
 }
 
 export class Compactor {

@@ -58,17 +58,17 @@ export interface EngineOptions {
   readonly counters: StoreCounters
   readonly runner: JobRunner
   readonly callingThread: JobRunner
-  now(): number
+  readonly now: () => number
   /** Positions at this moment, for a memtable that is being sealed. */
-  sealMarks(): SealMarks
+  readonly sealMarks: () => SealMarks
   /** Makes the floor keeper, which needs what is durable. */
-  makeFloors(engine: Engine): FloorKeeper
+  readonly makeFloors: (engine: Engine) => FloorKeeper
   consumerRecords(
     marks: SealMarks | undefined,
   ): ReturnType<import('../cdc/consumer-ledger.ts').ConsumerLedger['records']>
-  onPublished(latest: number): void
-  onDurable(durable: number): void
-  onKeyspaceForgotten(id: number): void
+  readonly onPublished: (latest: number) => void
+  readonly onDurable: (durable: number) => void
+  readonly onKeyspaceForgotten: (id: number) => void
 }
 
 export class Engine {

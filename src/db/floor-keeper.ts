@@ -26,16 +26,16 @@ export interface FloorKeeperOptions {
   readonly versions: VersionSet
   readonly series: SeriesRecorder
   readonly holds: ScanHolds
-  latest(): number
-  durable(): number
-  now(): number
-  consumers(): readonly FloorConsumer[]
+  readonly latest: () => number
+  readonly durable: () => number
+  readonly now: () => number
+  readonly consumers: () => readonly FloorConsumer[]
   /** Marks consumers that are past their limits as lost, before the edit; returns what is worth telling. */
-  settle(verdicts: readonly ConsumerVerdict[]): readonly ConsumerRisk[]
+  readonly settle: (verdicts: readonly ConsumerVerdict[]) => readonly ConsumerRisk[]
   /** Consumers as the manifest may know them now. */
-  consumerRecords(): readonly ConsumerRecord[]
-  onRisk(risk: ConsumerRisk): void
-  onRaised(floor: number): void
+  readonly consumerRecords: () => readonly ConsumerRecord[]
+  readonly onRisk: (risk: ConsumerRisk) => void
+  readonly onRaised: (floor: number) => void
 }
 
 export class FloorKeeper {

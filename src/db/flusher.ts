@@ -28,17 +28,17 @@ export interface FlusherOptions {
   readonly planner: JobPlanner
   readonly keyspaces: KeyspaceDirectory
   readonly events: StoreEmitter
-  monotonicMs(): number
+  readonly monotonicMs: () => number
   /** Consumers as the manifest may know them when this memtable's log goes. */
-  consumerRecords(logged: LoggedMemtable): readonly ConsumerRecord[]
+  readonly consumerRecords: (logged: LoggedMemtable) => readonly ConsumerRecord[]
   /** The series to persist with a flush up to this seqno. */
-  seriesUpTo(flushed: number): readonly SeriesPoint[]
-  seriesSaved(flushed: number): void
+  readonly seriesUpTo: (flushed: number) => readonly SeriesPoint[]
+  readonly seriesSaved: (flushed: number) => void
   /** Resolves when no compaction works on the keyspace; none starts on a dropped one. */
-  compactionEnded(keyspaceId: number): Promise<void>
+  readonly compactionEnded: (keyspaceId: number) => Promise<void>
   /** Where the replica stood at its source when this memtable was sealed. */
-  sourceToken(logged: LoggedMemtable): string | undefined
-  onFlushed(bytesWritten: number): void
+  readonly sourceToken: (logged: LoggedMemtable) => string | undefined
+  readonly onFlushed: (bytesWritten: number) => void
 }
 
 export class Flusher {

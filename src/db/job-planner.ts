@@ -16,12 +16,12 @@ export interface JobPlannerOptions {
   readonly keyspaces: KeyspaceDirectory
   readonly operators: ReadonlyMap<string, MergeOperator>
   /** Below it events may be dropped: the floor in force, and no open scan stands below. */
-  dropFloor(): number
+  readonly dropFloor: () => number
   /** Ascending. */
-  snapshots(): readonly number[]
-  bands(): readonly number[]
+  readonly snapshots: () => readonly number[]
+  readonly bands: () => readonly number[]
   /** Reserves file numbers; returns the first. */
-  reserveFileNumbers(count: number): number
+  readonly reserveFileNumbers: (count: number) => number
   /** Where most jobs run. */
   readonly runner: JobRunner
   /** For jobs with operators that only this thread has. */

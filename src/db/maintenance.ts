@@ -24,16 +24,16 @@ const FAILURES_MAX = 5
 export interface MaintenanceHooks {
   readonly timers: Timers
   /** Oldest sealed memtable. */
-  oldestSealed(): LoggedMemtable | undefined
+  readonly oldestSealed: () => LoggedMemtable | undefined
   /** Writes it to segments and takes it out of the log. */
-  flushMemtable(logged: LoggedMemtable): Promise<void>
+  readonly flushMemtable: (logged: LoggedMemtable) => Promise<void>
   /** Runs the most useful job there is; false when there is none. `release` is called when the next pick may be asked for. */
-  compactOnce(): Promise<boolean>
+  readonly compactOnce: () => Promise<boolean>
   /** A flush or a compaction has ended: writers may go on, readers see new files. */
-  onProgress(): void
-  onFailure(error: VarveError, work: 'flush' | 'compaction', isFinal: boolean): void
-  onRecovered(): void
-  isStopped(): boolean
+  readonly onProgress: () => void
+  readonly onFailure: (error: VarveError, work: 'flush' | 'compaction', isFinal: boolean) => void
+  readonly onRecovered: () => void
+  readonly isStopped: () => boolean
 }
 
 /** Runs one kind of work again and again until there is none, and tries again after failures. */

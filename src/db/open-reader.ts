@@ -16,7 +16,7 @@ import { Changes } from './changes.ts'
 import { Health } from './health.ts'
 import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
 import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
-import type { OpenContext } from './open.ts'
+import type { OpenContext } from './open-store.ts'
 import { mergeKeyspaceOptions } from './options.ts'
 import { notFound, type ReplayedLog, replayLogs } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
@@ -63,7 +63,6 @@ export async function openReader(context: OpenContext): Promise<Store> {
   const changes: Changes = new Changes(
     {
       storeId: () => image.version.state.storeId,
-      epochs: () => image.version.state.epochs,
       isWriter: () => false,
       latest,
       durable: latest,
@@ -93,14 +92,17 @@ export async function openReader(context: OpenContext): Promise<Store> {
         now: () => environment.now(),
       },
     },
-    image.version.state.consumers,
+    { consumers: image.version.state.consumers, epochs: image.replayed.epochs },
   )
+  changes.sourceToken = image.replayed.sourceToken
   const reload = async (): Promise<void> => {
     const next = await loadImage(context)
     const previous = image.version
     image = next
     generation++
     updateKeyspaces(context, keyspaces, image)
+    changes.epochs = image.replayed.epochs
+    changes.sourceToken = image.replayed.sourceToken
     previous.release()
     changes.feed.published()
   }

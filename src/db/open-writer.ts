@@ -3,6 +3,7 @@
  */
 import { SeriesRecorder } from '../cdc/history-series.ts'
 import { VarveError, invalidArgument } from '../base/errors.ts'
+import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import { SnapshotRegistry } from '../version/pins.ts'
@@ -15,7 +16,7 @@ import { FloorKeeper } from './floor-keeper.ts'
 import { Health } from './health.ts'
 import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
 import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
-import type { OpenContext } from './open.ts'
+import type { OpenContext } from './open-store.ts'
 import { mergeKeyspaceOptions } from './options.ts'
 import {
   checkFiles,
@@ -35,7 +36,7 @@ interface Opened {
   readonly versions: VersionSet
   readonly logged: readonly LoggedMemtable[]
   readonly acks: readonly ReplayedAck[]
-  readonly sourceToken: string | undefined
+  readonly sourceToken: ResumeToken | undefined
   readonly lastTimeMs: number
   readonly series: SeriesRecorder
   readonly keyspaces: KeyspaceDirectory
@@ -258,7 +259,6 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
   const changes: Changes = new Changes(
     {
       storeId: () => versions.current.state.storeId,
-      epochs: () => versions.current.state.epochs,
       isWriter: () => versions.current.state.role === 'primary',
       latest: () => engine.memtables.latestSeqno,
       durable: () => engine.durability.durableSeqno,
@@ -275,7 +275,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
         now: () => environment.now(),
       },
     },
-    versions.current.state.consumers,
+    versions.current.state,
   )
   for (const { consumer, next, commitLast, timeMs } of opened.acks) {
     changes.ledger.applyAck(consumer, next, { commitLast, timeMs })

@@ -57,12 +57,12 @@ const BOUND_NAMES = ['gt', 'gte', 'lt', 'lte', 'prefix'] as const
 export interface ReaderPorts {
   readonly snapshots: Snapshots
   /** The store as it is now; throws when it is closed. */
-  view(): ReadView
-  latestSeqno(): number
+  readonly view: () => ReadView
+  readonly latestSeqno: () => number
   /** Told of cursors that were collected as garbage before they were closed. */
-  onAbandoned(what: string): void
+  readonly onAbandoned: (what: string) => void
   /** A turn of the event loop, for long reads that find everything in memory. */
-  nextTurn(): Promise<void>
+  readonly nextTurn: () => Promise<void>
 }
 
 export class Reader {

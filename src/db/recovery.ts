@@ -20,13 +20,15 @@ import {
 } from '../batch/commit-decoder.ts'
 import type { CommitFieldValues } from '../batch/commit-decoder.ts'
 import { corruption } from '../base/errors.ts'
+import { STAND_IN_EPOCH } from '../cdc/lineage.ts'
+import type { ResumeToken } from '../cdc/resume-token.ts'
 import { joinPath } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
 import { Memtable } from '../memtable/memtable.ts'
-import { decodeEpochs, startEpoch } from '../version/epochs.ts'
+import { decodeEpochs, newerEpochs, startEpoch } from '../version/epochs.ts'
 import { checkFilesPresent, findOrphans } from '../version/orphans.ts'
-import { initialState, type StoredKeyspaceOptions } from '../version/store-state.ts'
+import { type Epoch, initialState, type StoredKeyspaceOptions } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { type Recovered, VersionSet, type VersionSetOptions } from '../version/version-set.ts'
@@ -54,8 +56,9 @@ export interface ReplayedLog {
   /** Oldest first, at least one; the last one is not sealed. */
   readonly memtables: readonly Memtable[]
   readonly acks: readonly ReplayedAck[]
-  readonly sourceToken: string | undefined
-  readonly epochs: Buffer | undefined
+  readonly sourceToken: ResumeToken | undefined
+  /** Those of the manifest, with what a replica learned since. */
+  readonly epochs: readonly Epoch[]
   readonly lastSeqno: number
   readonly lastTimeMs: number
   /** By keyspace id: seqno of the operation that dropped it. */
@@ -70,14 +73,14 @@ export async function createStore(
 ): Promise<{ versions: VersionSet; logged: LoggedMemtable[] }> {
   const { fs, directory } = options
   removeLeftovers(fs, directory)
-  const storeId = randomBytes(12).toString('hex')
+  const storeId = randomId()
   const wal = WalWriter.create(fs, directory, 1, { logId: storeId })
   await wal.sync()
   const state = initialState({
     storeId,
     role,
     walNumber: wal.number,
-    epochs: [{ epoch: 1, id: randomBytes(12).toString('hex'), first: 1 }],
+    epochs: [{ epoch: role === 'primary' ? 1 : STAND_IN_EPOCH, id: randomId(), first: 1 }],
     keyspaces: [
       {
         id: DEFAULT_KEYSPACE_ID,
@@ -103,8 +106,8 @@ export async function replayLogs(
   const memtables = [newMemtable(options, state.lastFlushedSeqno + 1)]
   const acks: ReplayedAck[] = []
   const cursor = new OperationCursor()
-  let sourceToken = state.sourceToken
-  let epochs: Buffer | undefined
+  let sourceToken: ResumeToken | undefined = state.sourceToken
+  let epochs: readonly Epoch[] | undefined
   const replay = await replayWal(
     {
       fs,
@@ -118,12 +121,13 @@ export async function replayLogs(
           : undefined,
     },
     ({ bytes, start, end, file, offset, isFlushed }) => {
-      const fields = decodeCommitFields(bytes, start, {
+      const source = {
         file,
-        fail: (reason, position) => {
+        fail: (reason: string, position: number): never => {
           throw corruption(`commit: ${reason}`, { file, offset: offset + position - start })
         },
-      })
+      }
+      const fields = decodeCommitFields(bytes, start, source)
       const operations = commitOperations(bytes, start)
       const last = commitFirstSeqno(bytes, start) + operations - 1
       const timeMs = commitTimeMs(bytes, start)
@@ -131,7 +135,12 @@ export async function replayLogs(
         acks.push({ consumer, next, timeMs, commitLast: operations === 0 ? undefined : last })
       }
       sourceToken = fields.sourceToken ?? sourceToken
-      epochs = fields.epochs ?? epochs
+      if (fields.epochs !== undefined) {
+        epochs = decodeEpochs(fields.epochs, {
+          file,
+          fail: (reason) => source.fail(`epochs: ${reason}`, start),
+        })
+      }
       if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
       add(memtables, options, bytes, start, end)
       if (operations > 0) options.noteCommit(last, timeMs, userBytesOf(cursor, bytes, start))
@@ -141,7 +150,7 @@ export async function replayLogs(
     memtables,
     acks,
     sourceToken,
-    epochs,
+    epochs: newerEpochs(state.epochs, epochs),
     lastSeqno: replay.lastSeqno,
     lastTimeMs: Math.max(replay.lastTimeMs, state.lastFlushedTimeMs),
     drops: dropsIn(memtables),
@@ -163,17 +172,9 @@ export async function takeOver(
   const { state } = versions.current
   const role = change.role ?? state.role
   const logged = await rewriteLogs(options, versions, replayed.memtables)
-  let epochs =
-    replayed.epochs === undefined
-      ? state.epochs
-      : decodeEpochs(replayed.epochs, {
-          file: joinPath(directory, 'log'),
-          fail: (reason) => {
-            throw corruption(`epochs: ${reason}`, { file: directory })
-          },
-        })
+  let { epochs } = replayed
   if (role === 'primary' && !isClean) {
-    epochs = startEpoch({ epochs }, replayed.lastSeqno, randomBytes(12).toString('hex'))
+    epochs = startEpoch({ epochs }, replayed.lastSeqno, randomId())
   }
   await versions.apply({ state: { ...change, epochs, walNumber: logged[0]!.wal.number } })
   const first = logged[0]!.wal.number
@@ -275,6 +276,10 @@ function removeLeftovers(fs: FileSystem, directory: string): void {
     keepsLog: () => false,
   })
   for (const name of orphans) fs.remove(joinPath(directory, name))
+}
+
+function randomId(): string {
+  return randomBytes(12).toString('hex')
 }
 
 export function notFound(directory: string): VarveError {

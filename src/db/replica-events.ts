@@ -68,7 +68,8 @@ export function readEvents(events: unknown): ReplicaCommits {
   let seqno = 0
   let commit: ReplicaCommit | undefined
   for (const given of events as readonly unknown[]) {
-    if (typeof given !== 'object' || given === null) throw wrongType('events', 'change events', given)
+    if (typeof given !== 'object' || given === null)
+      throw wrongType('events', 'change events', given)
     const event: GivenEvent = given
     const next = integer(event.seqno, 'seqno', 1, Number.MAX_SAFE_INTEGER)
     if (commit !== undefined && next !== seqno + 1) {

@@ -12,6 +12,18 @@ export class StoreCounters {
   flushBytesWritten = 0
   compactionBytesRead = 0
   compactionBytesWritten = 0
+
+  totals(): StoreStats['io'] {
+    const { userBytesWritten, walBytesWritten, flushBytesWritten } = this
+    const { compactionBytesRead, compactionBytesWritten } = this
+    return {
+      userBytesWritten,
+      walBytesWritten,
+      flushBytesWritten,
+      compactionBytesRead,
+      compactionBytesWritten,
+    }
+  }
 }
 
 export interface LevelStats {

@@ -181,16 +181,17 @@ export class Store {
     this.#ensureOpen()
     const { changes } = this.#parts
     const { state } = this.#parts.currentVersion()
+    const { epochs } = changes
     return {
       storeId: state.storeId,
-      epoch: state.epochs.at(-1)!.epoch,
-      epochs: state.epochs.map((epoch) => ({ ...epoch })),
+      epoch: epochs.at(-1)!.epoch,
+      epochs: epochs.map((epoch) => ({ ...epoch })),
       floor: state.floor,
       latest: this.#parts.latestSeqno(),
       durable: this.#parts.durableSeqno(),
       oldestTimestamp: changes.oldestTimestamp(),
       retainedBytes: this.#parts.retainedBytes(),
-      sourceToken: this.#parts.changes.sourceToken,
+      sourceToken: state.role === 'replica' ? changes.sourceToken : undefined,
     }
   }
 
@@ -210,7 +211,7 @@ export class Store {
         bytes: logs.reduce((sum, { bytes }) => sum + bytes, 0),
       },
       blockCache: blockCache.stats,
-      io: { ...counters },
+      io: counters.totals(),
       openSnapshots: this.#snapshots.count,
       oldestSnapshotAgeMs: this.#snapshots.oldestAgeMs(),
       pendingCompactionBytes: engine?.compactor.pendingBytes() ?? 0,

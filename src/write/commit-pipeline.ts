@@ -14,6 +14,7 @@
 import { assert } from '../base/assert.ts'
 import { writeU48 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
+import { commitTimeMs } from '../batch/commit-decoder.ts'
 import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts'
 import type { Durability } from './durability.ts'
 import type { MemtableSet } from './memtable-set.ts'
@@ -36,19 +37,19 @@ export type Admission =
   | { readonly type: 'refuse'; readonly error: VarveError }
 
 export interface PipelineHooks {
-  now(): number
+  readonly now: () => number
   /** Asked before each group; `needsRoom`: the active memtable is full and must be sealed first. */
-  admit(needsRoom: boolean): Admission
+  readonly admit: (needsRoom: boolean) => Admission
   /** The active memtable was sealed. */
-  onSealed(): void
+  readonly onSealed: () => void
   /** After a group became visible. */
-  onPublished(latest: number, written: { logBytes: number; userBytes: number }): void
+  readonly onPublished: (latest: number, written: { logBytes: number; userBytes: number }) => void
   /** A write failed in a way that is final: nothing is written until the store is reopened. */
-  onPoisoned(error: VarveError): void
+  readonly onPoisoned: (error: VarveError) => void
   /** Translates an error of the operating system. */
-  translate(cause: unknown, operation: string): VarveError
+  readonly translate: (cause: unknown, operation: string) => VarveError
   /** Runs `fn` after `ms`; unref'd. */
-  after(ms: number, fn: () => void): void
+  readonly after: (ms: number, fn: () => void) => void
 }
 
 export class CommitPipeline {
@@ -206,6 +207,11 @@ export class CommitPipeline {
         continue
       }
       if (!memtable.hasRoom(bytes)) break
+      if (commit.expectedFirst !== undefined && commit.expectedFirst !== seqno) {
+        this.#take()
+        commit.reject(seqnoGap(seqno, commit.expectedFirst))
+        continue
+      }
       if (commit.check !== undefined) {
         // The check looks at the state after all earlier commits, so those must be visible first.
         if (single !== undefined) break
@@ -218,10 +224,12 @@ export class CommitPipeline {
         }
       }
       this.#take()
-      this.#lastTimeMs = commit.timeMs ?? Math.max(this.#lastTimeMs, now)
+      const timeMs = commit.timeMs ?? Math.max(this.#lastTimeMs, now)
+      // A record without operations is no event: on a replica its time, from the clock here, may be ahead of the source's.
+      if (commit.operations > 0) this.#lastTimeMs = timeMs
       const offset = memtable.append(commit.bytes, commit.start, commit.end)
       writeU48(memtable.arena, offset + COMMIT_FIRST_SEQNO_AT, seqno)
-      writeU48(memtable.arena, offset + COMMIT_TIME_AT, this.#lastTimeMs)
+      writeU48(memtable.arena, offset + COMMIT_TIME_AT, timeMs)
       wal.seal(memtable.arena, offset)
       seqno += commit.operations
       userBytes += commit.userBytes
@@ -261,7 +269,7 @@ export class CommitPipeline {
     const { memtable } = this.#memtables.active
     const first = memtable.lastSeqno + 1
     memtable.publish(offset)
-    commit.published?.(first)
+    commit.published?.(first, commitTimeMs(memtable.arena, offset))
   }
 
   #acknowledge(commits: readonly PendingCommit[], firstSeqno: number): void {
@@ -360,4 +368,15 @@ export class CommitPipeline {
     this.#drained = []
     for (const resolve of drained) resolve()
   }
+}
+
+function seqnoGap(next: number, found: number): VarveError {
+  return new VarveError(
+    'VARVE_SEQNO_GAP',
+    `the next seqno is ${next}, the commit begins with ${found}`,
+    {
+      expected: next,
+      found,
+    },
+  )
 }

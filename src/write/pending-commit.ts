@@ -19,8 +19,16 @@ export interface PendingCommit {
    * written then.
    */
   readonly check: ((first: number) => void) | undefined
-  /** Runs when the commit has become visible, before its promise resolves. Must not throw. */
-  readonly published: ((first: number) => void) | undefined
+  /**
+   * A replica's commit: the seqno that its first operation must get. Where that is not the next one, because a commit before it
+   * failed, it is refused with VARVE_SEQNO_GAP. Unlike `check` it lets commits share a write.
+   */
+  readonly expectedFirst?: number | undefined
+  /**
+   * Runs when the commit has become visible, before its promise resolves, with the seqno of its first operation and its time.
+   * Must not throw.
+   */
+  readonly published: ((first: number, timeMs: number) => void) | undefined
   /** Called once, with the seqno of its first operation. */
   readonly resolve: (first: number) => void
   readonly reject: (error: unknown) => void

@@ -9,7 +9,7 @@ export interface Fixture {
   readonly fs: MemoryFileSystem
   readonly clock: ManualClock
   /** Opens the store, again and again. */
-  open(options?: OpenOptions, tuning?: Partial<StoreTuning>): Promise<Varve>
+  readonly open: (options?: OpenOptions, tuning?: Partial<StoreTuning>) => Promise<Varve>
 }
 
 export const LOCATION = '/data/store'

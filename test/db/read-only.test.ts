@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { ChangeEvent } from '../../src/index.ts'
 import { collect } from '../model/driver.ts'
 import { codeOf, fixture } from './open.ts'
 
@@ -64,11 +65,11 @@ test('a tail of a readOnly store goes on with each refresh', async () => {
   await writer.put('a', '1')
   const reader = await open({ readOnly: true })
   const tail = reader.tail({ from: 1 })
-  expect((await tail.next()).value?.events.map(({ seqno }) => seqno)).toEqual([1])
+  expect((await tail.next()).value?.events.map((event: ChangeEvent) => event.seqno)).toEqual([1])
   const next = tail.next()
   await writer.put('b', '2')
   await reader.refresh()
-  expect((await next).value?.events.map(({ seqno }) => seqno)).toEqual([2])
+  expect((await next).value?.events.map((event: ChangeEvent) => event.seqno)).toEqual([2])
   await tail.close()
   await reader.close()
   await writer.close()

@@ -1,0 +1,161 @@
+/**
+ * `Varve.open`: from a location and options to an open store.
+ */
+import { InlineRunner, type JobRunner } from '../background/job-runner.ts'
+import { FileDeleter } from '../background/file-deleter.ts'
+import { WorkerRunner } from '../background/worker-runner.ts'
+import { BlockCache } from '../block/block-cache.ts'
+import { BlobReader } from '../blob/blob-reader.ts'
+import { VarveError } from '../base/errors.ts'
+import { type CompactionOptions, compactionOptions } from '../compaction/compaction-options.ts'
+import { translateDiskError } from '../env/disk-errors.ts'
+import { type Environment, resolveEnvironment } from '../env/environment.ts'
+import { FileCache } from '../env/file-cache.ts'
+import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
+import { createTimers, type Timers } from '../env/timers.ts'
+import { SegmentCache } from '../segment/segment-cache.ts'
+import { hasStore } from '../version/orphans.ts'
+import { aborted } from './arguments.ts'
+import { checkIsDirectory, checkLocation } from './location.ts'
+import { operatorOf } from './keyspace-registry.ts'
+import {
+  mergeKeyspaceOptions,
+  type OpenOptions,
+  type ResolvedOptions,
+  resolveOptions,
+} from './options.ts'
+import { openReader } from './open-reader.ts'
+import { openWriter } from './open-writer.ts'
+import { notFound } from './recovery.ts'
+import { Store } from './store.ts'
+
+/** What both kinds of opening work with. */
+export interface OpenContext {
+  readonly location: string
+  readonly directory: string
+  readonly options: ResolvedOptions
+  readonly environment: Environment
+  readonly timers: Timers
+  /** The file system with descriptors made free when they run out. */
+  readonly fs: FileSystem
+  readonly files: FileCache
+  readonly blockCache: BlockCache
+  readonly segments: SegmentCache
+  readonly tuning: CompactionOptions
+  readonly runner: JobRunner
+  readonly callingThread: JobRunner
+  readonly deleter: FileDeleter
+  readonly lock: DirectoryLock | undefined
+  /** Whether there is a store already. */
+  readonly exists: boolean
+}
+
+/** Descriptors for segments and blob files. */
+const OPEN_FILES_MAX = 512
+
+/** As `Varve.open`, without its face. `tuning`: numbers that steer compaction, other than their defaults. */
+export async function openStoreCore(
+  location: string,
+  options?: OpenOptions,
+  tuning: Partial<CompactionOptions> = {},
+): Promise<Store> {
+  checkLocation(location)
+  const resolved = resolveOptions(options)
+  const environment = resolveEnvironment(options?.environment)
+  const { signal } = resolved
+  if (signal?.aborted === true) throw aborted(signal)
+  // Known to be wrong before there is any store to look at.
+  operatorOf('default', mergeKeyspaceOptions(resolved.keyspace, undefined), resolved.operators)
+  try {
+    return await openChecked(location, resolved, environment, tuning)
+  } catch (cause) {
+    throw translateDiskError(cause, { operation: 'open', file: location })
+  }
+}
+
+async function openChecked(
+  location: string,
+  options: ResolvedOptions,
+  environment: Environment,
+  tuning: Partial<CompactionOptions>,
+): Promise<Store> {
+  const { fs } = environment
+  const directory = fs.canonicalPath(location)
+  checkIsDirectory(fs, directory)
+  const mayCreate = options.createIfMissing && !options.readOnly
+  if (fs.stat(directory) === undefined) {
+    if (!mayCreate) throw notFound(location)
+    fs.makeDirectory(directory)
+  }
+  if (options.readOnly) {
+    if (!hasStore(fs, directory)) throw notFound(location)
+    return openWith(location, directory, options, environment, tuning, undefined)
+  }
+  const lock = await fs.lock(directory)
+  try {
+    return await openWith(location, directory, options, environment, tuning, lock)
+  } catch (error) {
+    await lock.release()
+    throw error
+  }
+}
+
+async function openWith(
+  location: string,
+  directory: string,
+  options: ResolvedOptions,
+  environment: Environment,
+  tuning: Partial<CompactionOptions>,
+  lock: DirectoryLock | undefined,
+): Promise<Store> {
+  const exists = hasStore(environment.fs, directory)
+  if (!exists && !options.createIfMissing) throw notFound(location)
+  if (exists && options.errorIfExists) {
+    throw new VarveError('VARVE_EXISTS', `there is a store in ${location} already`, { location })
+  }
+  const timers = createTimers()
+  const files = new FileCache(environment.fs, {
+    openFilesMax: OPEN_FILES_MAX,
+    keepOpen: options.readOnly,
+  })
+  const { fs } = files
+  const blockCache = new BlockCache({ capacityBytes: options.blockCacheBytes })
+  const segments = new SegmentCache(files, directory, blockCache, {
+    openBlob: (file, number, cache) => new BlobReader(file, number, cache),
+  })
+  const callingThread = new InlineRunner({ fs, timers })
+  const isThreaded = options.backgroundWorkers > 0 && fs.kind === 'node' && !options.readOnly
+  const context: OpenContext = {
+    location,
+    directory,
+    options,
+    environment,
+    timers,
+    fs,
+    files,
+    blockCache,
+    segments,
+    tuning: { ...compactionOptions(options), ...tuning },
+    callingThread,
+    runner: isThreaded
+      ? new WorkerRunner({ fs, timers, logger: environment.logger })
+      : callingThread,
+    deleter: new FileDeleter({
+      fs,
+      directory,
+      timers,
+      logger: environment.logger,
+      onRemove: ({ number }) => segments.forget(number),
+    }),
+    lock,
+    exists,
+  }
+  try {
+    return options.readOnly ? await openReader(context) : await openWriter(context)
+  } catch (error) {
+    await context.runner.close()
+    segments.close()
+    files.close()
+    throw error
+  }
+}
