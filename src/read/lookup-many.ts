@@ -8,7 +8,7 @@ import { inParallel } from './in-parallel.ts'
 import { attempt, PartedValue, whenUnblocked } from './parted-value.ts'
 import { readFailure } from './read-failure.ts'
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
-import { ASK_MEMTABLES } from './version-walk.ts'
+import { memtableCoverOf } from './version-walk.ts'
 
 /** Lookups that wait at a time. */
 const WAITING_MAX = 16
@@ -44,12 +44,16 @@ export async function lookupMany(
     const readInto = async (i: number, answer: PartedValue): Promise<void> => {
       values[i] = await answer.read(view, keyspace)
     }
+    // The later ones of many keys are asked when more was written: what hides them is settled now.
+    const covers = view.memtables.some((memtable) => memtable.hasRanges(keyspace.id))
+      ? keys.map((key) => memtableCoverOf(view, keyspace.id, key, snapshot))
+      : undefined
     const wait = async (i: number, key: Uint8Array, blocked: PartedValue): Promise<void> => {
-      await place(i, await whenUnblocked(view, keyspace, key, snapshot, blocked, ASK_MEMTABLES))
+      await place(i, await whenUnblocked(view, keyspace, key, snapshot, blocked, covers?.[i] ?? 0))
     }
     await inParallel({ count: keys.length, width: WAITING_MAX }, (i) => {
       const key = keys[i]!
-      const answer = attempt(view, keyspace, key, snapshot, mayRead, ASK_MEMTABLES)
+      const answer = attempt(view, keyspace, key, snapshot, mayRead, covers?.[i] ?? 0)
       return answer instanceof PartedValue && answer.blocked !== undefined
         ? wait(i, key, answer)
         : place(i, answer)

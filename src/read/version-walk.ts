@@ -10,7 +10,8 @@
  * at once, wait for it, and begin anew.
  *
  * Memtables tell range tombstones apart only for the latest seqno and for open snapshots. A cursor reads on at the seqno that
- * was the latest when it was made; where it needs a lookup, it brings what the memtables said then (`memtableCover`).
+ * was the latest when it was made, and so do many lookups in one call: they bring what the memtables said then
+ * (`memtableCover`).
  */
 import { type Memtable, MemtableEntry } from '../memtable/memtable.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
@@ -32,6 +33,24 @@ export const ASK_MEMTABLES = -1
 
 const EMPTY = new Uint8Array(0)
 const NO_LEVELS: readonly (readonly SegmentMeta[])[] = []
+
+/**
+ * Newest range tombstone over the key in the memtables that `snapshot` sees; 0: none. To be asked while `snapshot` is the latest
+ * seqno or an open snapshot.
+ */
+export function memtableCoverOf(
+  view: ReadView,
+  keyspaceId: number,
+  key: Uint8Array,
+  snapshot: number,
+): number {
+  let newest = 0
+  for (const memtable of view.memtables) {
+    if (!memtable.hasRanges(keyspaceId)) continue
+    newest = Math.max(newest, memtable.coveringSeqno(keyspaceId, key, 0, key.length, snapshot))
+  }
+  return newest
+}
 
 export class VersionWalk {
   /** The version found; bytes are borrowed until the next operation on memtables or the block cache. */

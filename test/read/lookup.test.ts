@@ -4,6 +4,7 @@ import { hasCode } from '../../src/base/errors.ts'
 import { type MergeOperator, mergeOperators } from '../../src/base/merge-operators.ts'
 import { contains, containsSync, lookup, lookupSync } from '../../src/read/lookup.ts'
 import { lookupMany } from '../../src/read/lookup-many.ts'
+import { commit, removeRange } from '../memtable/commits.ts'
 import { histories, keys } from './histories.ts'
 import { BLOB_MIN, KEYSPACE, naiveState, type Stretch, TestView } from './test-view.ts'
 
@@ -60,6 +61,29 @@ describe('a point lookup', () => {
     expect(await waiting).toEqual(Buffer.from('d'))
     expect(view.pins).toBe(0)
     expect(lookup(view, keyspace, Buffer.from('deep'), 2)).toEqual(Buffer.from('d'))
+  })
+
+  test('of many keys is not disturbed by range deletes of later commits, also for the last of them', async () => {
+    const hidden = { type: 'deleteRange' as const, key: 'k5', value: 'k6' }
+    const expected = new Map(
+      allOf(100)
+        .filter((key) => !key.startsWith('k5'))
+        .map((key) => [key, key]),
+    )
+    const view = new TestView([
+      { place: 5, steps: puts(100) },
+      { place: 'active', steps: [hidden] },
+    ])
+    view.files.isDiskFast = false
+    const keysWanted = allOf(100)
+    const many = lookupMany(
+      view,
+      keyspace,
+      keysWanted.map((k) => Buffer.from(k)),
+      view.latest,
+    )
+    for (let i = 0; i < 300; i++) commit(view.memtables[0]!, [removeRange('a', 'z', KEYSPACE)])
+    expect((await many).map((v) => v?.toString())).toEqual(keysWanted.map((k) => expected.get(k)))
   })
 
   test('hands out bytes that the next lookup does not change', () => {
