@@ -9,6 +9,7 @@ import {
   type BlobLocation,
 } from '../block/blob-reference.ts'
 import type { BlockCache, CacheFile } from '../block/block-cache.ts'
+import { corruptAt, type FileProblem, problemOf } from '../block/file-problem.ts'
 import { readFully, readFullySync } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BLOB_HEADER_BYTES, checkBlobHeader } from './blob-format.ts'
@@ -17,12 +18,6 @@ import { BLOB_HEADER_BYTES, checkBlobHeader } from './blob-format.ts'
 const CACHED_VALUE_BYTES_MAX = 2 ** 16
 /** `verify` reads in pieces of this size. */
 const VERIFY_BYTES = 2 ** 20
-
-/** One thing that is wrong with a file. */
-export interface FileProblem {
-  readonly offset: number
-  readonly message: string
-}
 
 export class BlobReader {
   readonly #file: ReadableFile
@@ -58,47 +53,56 @@ export class BlobReader {
   }
 
   /** Reads the whole file, checks every byte, and returns what is wrong. `onBytes` hears of each piece that was read. */
-  async verify(meta: BlobFileMeta, onBytes?: (bytes: number) => void): Promise<FileProblem[]> {
+  async verify(
+    meta: BlobFileMeta,
+    onBytes: (bytes: number) => void = () => {},
+  ): Promise<FileProblem[]> {
     const size = this.#file.refreshSize()
     if (size !== meta.bytes) {
-      return [{ offset: size, message: `the file has ${size} bytes instead of ${meta.bytes}` }]
+      return [corruptAt(undefined, `the file has ${size} bytes instead of ${meta.bytes}`)]
     }
+    try {
+      const frames = await this.#verifyFrames(size, onBytes)
+      if (frames === meta.frames) return []
+      return [corruptAt(undefined, `${frames} frames are in the file, not ${meta.frames}`)]
+    } catch (error) {
+      return [problemOf(error)]
+    }
+  }
+
+  /** Number of frames in the file; throws at the first byte that is wrong: where the next frame begins is then unknown. */
+  async #verifyFrames(size: number, onBytes: (bytes: number) => void): Promise<number> {
     const buffer = Buffer.allocUnsafeSlow(VERIFY_BYTES)
-    const header = buffer.subarray(0, BLOB_HEADER_BYTES)
-    await readFully(this.#file, header, 0, BLOB_HEADER_BYTES, 0)
-    onBytes?.(BLOB_HEADER_BYTES)
-    checkBlobHeader(header, this.#file.path, this.#number)
+    if (size < BLOB_HEADER_BYTES) throw this.#corruption('the file is too short for its header', 0)
+    await readFully(this.#file, buffer, 0, BLOB_HEADER_BYTES, 0)
+    checkBlobHeader(buffer.subarray(0, BLOB_HEADER_BYTES), this.#file.path, this.#number)
+    onBytes(BLOB_HEADER_BYTES)
     let position = BLOB_HEADER_BYTES
     let frames = 0
     while (position < size) {
-      // A frame whose length cannot be believed ends the walk: where the next one begins is unknown.
       const left = size - position - BLOB_FRAME_HEADER_BYTES
-      if (left < 0) return [{ offset: position, message: 'a frame is cut off' }]
+      if (left < 0) throw this.#corruption('a frame is cut off', position)
       await readFully(this.#file, buffer, 0, BLOB_FRAME_HEADER_BYTES, position)
       const expected = readU32(buffer, 0)
       const length = readU32(buffer, 4)
       if (length > left) {
-        return [{ offset: position, message: `a frame of ${length} bytes reaches beyond the file` }]
+        throw this.#corruption(`a frame of ${length} bytes reaches beyond the file`, position)
       }
       let sum = checksum(buffer, 4, BLOB_FRAME_HEADER_BYTES, this.#seed)
-      let at = position + BLOB_FRAME_HEADER_BYTES
-      const end = at + length
-      while (at < end) {
+      onBytes(BLOB_FRAME_HEADER_BYTES)
+      const end = position + BLOB_FRAME_HEADER_BYTES + length
+      for (let at = end - length; at < end; ) {
         const piece = Math.min(VERIFY_BYTES, end - at)
         await readFully(this.#file, buffer, 0, piece, at)
         sum = checksum(buffer, 0, piece, sum)
         at += piece
-        onBytes?.(piece)
+        onBytes(piece)
       }
-      onBytes?.(BLOB_FRAME_HEADER_BYTES)
-      if (sum !== expected) {
-        return [{ offset: position, message: 'the checksum of a frame does not fit' }]
-      }
+      if (sum !== expected) throw this.#corruption('the checksum of a frame does not fit', position)
       frames++
       position = end
     }
-    if (frames === meta.frames) return []
-    return [{ offset: size, message: `${frames} frames are in the file, not ${meta.frames}` }]
+    return frames
   }
 
   /** Gives back what the cache holds of the file, and its descriptor. */

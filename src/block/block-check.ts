@@ -15,6 +15,8 @@ import {
   blockCount,
 } from './block-format.ts'
 
+const KNOWN_KIND_MASK = 0x80 | KIND_MASK
+
 /** Why bytes[start, end) are not a block of `entries` entries; undefined when they are. */
 export function blockProblem(
   bytes: Uint8Array,
@@ -34,6 +36,7 @@ export function blockProblem(
     return 'a block is too short for its entries'
   }
   const firstKeyBytes = readLength(bytes, start + 1, entriesEnd)
+  if (bytes[start] !== 0) return 'the first entry shares bytes with itself'
   const sharedMax = firstKeyBytes < BLOCK_SHARED_MAX ? firstKeyBytes : BLOCK_SHARED_MAX
   let at = start
   for (let i = 0; i < count; i++) {
@@ -45,29 +48,23 @@ export function blockProblem(
         0
       : bytes[offsetsAt + 2 * i]! | (bytes[offsetsAt + 2 * i + 1]! << 8)
     if (offset !== at - start) return `entry ${i} is not where the block's table says`
-    if (entriesEnd - at < ENTRY_BYTES_MIN) return `entry ${i} is cut off`
-    if (bytes[at]! > (i === 0 ? 0 : sharedMax))
-      return `entry ${i} shares more than the first key has`
+    if (bytes[at]! > sharedMax) return `entry ${i} shares more than the first key has`
+    // An entry that is cut off reads on into the tables, which are long enough, and is then found to reach too far.
     at++
-    // Lengths of one byte are nearly all there is; the others are read with care.
-    let keyBytes = bytes[at]!
-    if (keyBytes < 0x80) {
-      at++
-    } else {
-      keyBytes = readLength(bytes, at, entriesEnd)
+    let keyBytes = bytes[at++]!
+    if (keyBytes > 0x7f) {
+      keyBytes = readLength(bytes, at - 1, entriesEnd)
       if (keyBytes < 0) return `entry ${i} has no valid key length`
-      at += lengthBytes(bytes, at)
+      at += lengthBytes(bytes, at - 1) - 1
     }
-    let valueBytes = bytes[at]!
-    if (valueBytes < 0x80) {
-      at++
-    } else {
-      valueBytes = readLength(bytes, at, entriesEnd)
+    let valueBytes = bytes[at++]!
+    if (valueBytes > 0x7f) {
+      valueBytes = readLength(bytes, at - 1, entriesEnd)
       if (valueBytes < 0) return `entry ${i} has no valid value length`
-      at += lengthBytes(bytes, at)
+      at += lengthBytes(bytes, at - 1) - 1
     }
-    const kind = bytes[at]!
-    if ((kind & KIND_MASK) === 0 || (kind & KIND_MASK) > KIND_RANGE_DELETE || kind > 0x7f) {
+    // One comparison for: no unknown flag, and a kind from KIND_INSERT to KIND_RANGE_DELETE.
+    if (((bytes[at]! & KNOWN_KIND_MASK) - 1) >>> 0 >= KIND_RANGE_DELETE) {
       return `entry ${i} is of no known kind`
     }
     at += 7 + keyBytes + valueBytes

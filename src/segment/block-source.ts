@@ -13,11 +13,17 @@ export class BlockSource {
   readonly index: BlockIndex
   readonly #path: string
   readonly #seed: number
+  /**
+   * Blocks whose structure was found good. With the same checksum they are the same bytes, so a block that is read again is
+   * only held against its checksum: 1 us, and not 0.3 us more.
+   */
+  readonly #isSound: Uint8Array
 
   constructor(index: BlockIndex, file: { path: string; number: number }) {
     this.index = index
     this.#path = file.path
     this.#seed = file.number % 4294967296
+    this.#isSound = new Uint8Array(index.count)
   }
 
   /** Whether the block stands in the file as it is; then its stored bytes without the trailer are the block. */
@@ -53,10 +59,12 @@ export class BlockSource {
   }
 
   #checkBlock(bytes: Uint8Array, at: number, block: number): void {
+    if (this.#isSound[block] === 1) return
     const { firstOrdinals, rawBytes } = this.index
     const entries = firstOrdinals[block + 1]! - firstOrdinals[block]!
     const problem = blockProblem(bytes, at, at + rawBytes[block]!, entries)
     if (problem !== undefined) this.#fail(block, problem)
+    this.#isSound[block] = 1
   }
 
   #fail(block: number, reason: string): never {

@@ -9,6 +9,7 @@
  * As in RocksDB's FastLocalBloom (P. Dillinger). Measured with 10 bits a key: 6 probes, 50 ns to add, 57 ns to ask, 0.96 %
  * false positives.
  */
+import { EMPTY_BYTES } from '../base/bytes.ts'
 import type { KeyHash } from '../block/key-hash.ts'
 
 const LINE_BYTES = 64
@@ -51,9 +52,9 @@ export class BloomBuilder {
   }
 
   /** The encoded filter; empty where there are no bits per key. */
-  finish(): Buffer {
-    if (this.#bitsPerKey === 0) return Buffer.alloc(0)
-    const bits = Buffer.alloc(this.bytes)
+  finish(): Uint8Array {
+    if (this.#bitsPerKey === 0) return EMPTY_BYTES
+    const bits = new Uint8Array(this.bytes)
     const lines = (bits.length - BLOOM_HEADER_BYTES) / LINE_BYTES
     const probes = Math.min(PROBES_MAX, Math.max(1, Math.round(this.#bitsPerKey * 0.62)))
     bits[0] = probes

@@ -40,13 +40,27 @@ const ASCENDING = 0x80
 /** Gap 69 bits, ordinal 31, commit 73, time 56, meta 12: no event takes more. */
 const EVENT_BYTES_MAX = 32
 
-/** Events in seqno order: `commitIds[i]` is a row of `tables[tableIds[i]]`. */
+/**
+ * Events in seqno order. What is needed once a commit only stays in the order in which the events were collected:
+ * event i is row `rows[i]`, and its commit is row `commitIds[row]` of `tables[tableIds[row]]`.
+ */
 export interface SortedEvents {
   readonly seqnos: Float64Array
   readonly ordinals: Int32Array
+  readonly rows: Int32Array
   readonly commitIds: Int32Array
   readonly tableIds: Uint16Array
   readonly tables: readonly CommitTable[]
+}
+
+/** The commits that events [from, to) come from, in order. */
+interface CommitRun {
+  readonly tables: CommitTable[]
+  readonly commitIds: Int32Array
+  /** Ids in `metas`, from 1; 0: none. */
+  readonly metaIds: Int32Array
+  readonly metas: Buffer[]
+  readonly metaBytes: number
 }
 
 /** Events [from, to) as one chunk, without its checksum, in a writer that has room for that too. */
@@ -56,33 +70,19 @@ export function encodeChunk(
   to: number,
   bits: BitWriter,
 ): ByteWriter {
-  const { seqnos, ordinals, commitIds, tableIds, tables } = events
+  const { seqnos, ordinals } = events
   const parameter = ricePacking(seqnos, from, to)
   const packing = ordinalPacking(ordinals, from, to)
-  const metas = new Map<string, number>()
-  const metaBytes: Buffer[] = []
-  const metaIds = new Int32Array(to - from)
-  let capacity = 64 + EVENT_BYTES_MAX * (to - from)
-  for (let i = from; i < to; i++) {
-    const meta = tables[tableIds[i]!]!.meta(commitIds[i]!)
-    if (meta === undefined) continue
-    const text = meta.toString('latin1')
-    let id = metas.get(text)
-    if (id === undefined) {
-      id = metas.size + 1
-      metas.set(text, id)
-      metaBytes.push(meta)
-      capacity += meta.length + VARINT_BYTES_MAX
-    }
-    metaIds[i - from] = id
-  }
-  let timeMs = tables[tableIds[from]!]!.timeMs[commitIds[from]!]!
+  const run = collectCommits(events, from, to)
+  const { metas } = run
+  let timeMs = run.tables[0]!.timeMs[run.commitIds[0]!]!
+  const capacity = EVENT_BYTES_MAX * (to - from + 2) + run.metaBytes
   const writer = new ByteWriter(capacity)
   writer.varint(to - from).varint(seqnos[from]!)
   writer.u8(parameter)
   writer.u8(packing.width | (packing.ascending ? ASCENDING : 0)).varint(packing.base)
-  writer.varint(timeMs).varint(metaBytes.length)
-  for (const meta of metaBytes) writer.block(meta)
+  writer.varint(timeMs).varint(metas.length)
+  for (const meta of metas) writer.block(meta)
 
   if (parameter !== NO_GAPS) {
     for (let i = from + 1; i < to; i++) {
@@ -95,18 +95,15 @@ export function encodeChunk(
     bits.write(packing.ascending ? ordinal - before - 1 : ordinal - packing.base, packing.width)
     before = ordinal
   }
-  const metaIdBits = bitsOf(metaBytes.length)
-  let commitEnd = 0
+  const metaIdBits = bitsOf(metas.length)
   let lastSize = 0
   let metaId = 0
-  for (let i = from; i < to; i++) {
-    const seqno = seqnos[i]!
-    if (seqno < commitEnd) continue
-    const table = tables[tableIds[i]!]!
-    const commitId = commitIds[i]!
+  let event = from
+  for (let i = 0; i < run.tables.length; i++) {
+    const table = run.tables[i]!
+    const commitId = run.commitIds[i]!
     const first = table.first[commitId]!
     const size = table.size[commitId]!
-    commitEnd = first + size
     if (size === 1) {
       bits.write(1, 1)
     } else {
@@ -116,10 +113,12 @@ export function encodeChunk(
         bits.write(sizeBits - 1, 5)
         bits.write(size - 1, sizeBits)
       }
-      bits.write(seqno === first ? 0 : 1, 1)
-      if (seqno !== first) bits.write(seqno - first, sizeBits)
+      const offset = seqnos[event]! - first
+      bits.write(offset === 0 ? 0 : 1, 1)
+      if (offset !== 0) bits.write(offset, sizeBits)
       lastSize = size
     }
+    while (event < to && seqnos[event]! < first + size) event++
     const difference = table.timeMs[commitId]! - timeMs
     bits.write(difference === 0 ? 0 : 1, 1)
     if (difference !== 0) {
@@ -129,14 +128,47 @@ export function encodeChunk(
       bits.write(distance, bitsOf(distance))
       timeMs += difference
     }
-    if (metaBytes.length > 0) {
-      const id = metaIds[i - from]!
+    if (metas.length > 0) {
+      const id = run.metaIds[i]!
       bits.write(id === metaId ? 1 : 0, 1)
       if (id !== metaId) bits.write(id, metaIdBits)
       metaId = id
     }
   }
   return writer.raw(bits.take())
+}
+
+function collectCommits(events: SortedEvents, from: number, to: number): CommitRun {
+  const { seqnos, rows, commitIds, tableIds } = events
+  const run = {
+    tables: [] as CommitTable[],
+    commitIds: new Int32Array(to - from),
+    metaIds: new Int32Array(to - from),
+    metas: [] as Buffer[],
+    metaBytes: 0,
+  }
+  const ids = new Map<string, number>()
+  let commitEnd = 0
+  for (let i = from; i < to; i++) {
+    if (seqnos[i]! < commitEnd) continue
+    const row = rows[i]!
+    const table = events.tables[tableIds[row]!]!
+    const commitId = commitIds[row]!
+    commitEnd = table.first[commitId]! + table.size[commitId]!
+    const at = run.tables.push(table) - 1
+    run.commitIds[at] = commitId
+    const meta = table.meta(commitId)
+    if (meta === undefined) continue
+    const text = meta.toString('latin1')
+    let id = ids.get(text)
+    if (id === undefined) {
+      id = run.metas.push(meta)
+      ids.set(text, id)
+      run.metaBytes += meta.length + VARINT_BYTES_MAX
+    }
+    run.metaIds[at] = id
+  }
+  return run
 }
 
 /** Where decoded events go: columns with room enough, and the commits they belong to. */

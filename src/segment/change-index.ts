@@ -13,13 +13,13 @@
  *
  * A scan reads the directory once and then only the chunks that hold seqnos it wants.
  */
-import { writeU32 } from '../base/bytes.ts'
+import { U48_MAX, writeU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import type { CommitTable } from '../base/commit-table.ts'
-import { U48_MAX } from '../base/bytes.ts'
 import { type ByteReader, ByteWriter } from '../base/varint.ts'
 import { BitWriter } from './bit-stream.ts'
 import { CHUNK_EVENTS, encodeChunk, type SortedEvents } from './change-chunk.ts'
+import { sortSeqnos } from './seqno-sort.ts'
 import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
 /** Collects the events of a segment in the order of its entries, and writes them in seqno order. */
@@ -33,14 +33,16 @@ export class ChangeIndexBuilder {
   #table: CommitTable | undefined
   #tableId = 0
   #isSorted = true
+  #firstSeqno = 0
+  #lastSeqno = 0
 
+  /** Of all events; 0 when there are none. After `chunks` has run. */
   get firstSeqno(): number {
-    return this.count === 0 ? 0 : this.#seqnos[0]!
+    return this.#firstSeqno
   }
 
-  /** After `chunks` has run. */
   get lastSeqno(): number {
-    return this.count === 0 ? 0 : this.#seqnos[this.count - 1]!
+    return this.#lastSeqno
   }
 
   add(seqno: number, ordinal: number, commits: CommitTable, commitId: number): void {
@@ -82,35 +84,27 @@ export class ChangeIndexBuilder {
     return directory.bytes()
   }
 
-  /** By seqno; radix sort, measured 95 ms a million against 130 for a packed Float64Array.sort. */
   #sort(): SortedEvents {
-    const count = this.count
-    if (!this.#isSorted) {
-      const order = seqnoOrder(this.#seqnos, count)
-      const seqnos = new Float64Array(count)
-      const ordinals = new Int32Array(count)
-      const commitIds = new Int32Array(count)
-      const tableIds = new Uint16Array(count)
-      for (let i = 0; i < count; i++) {
-        const from = order[i]!
-        seqnos[i] = this.#seqnos[from]!
-        ordinals[i] = this.#ordinals[from]!
-        commitIds[i] = this.#commitIds[from]!
-        tableIds[i] = this.#tableIds[from]!
-      }
-      this.#seqnos = seqnos
-      this.#ordinals = ordinals
-      this.#commitIds = commitIds
-      this.#tableIds = tableIds
-      this.#isSorted = true
+    const { count } = this
+    let sorted: { seqnos: Float64Array; rows: Int32Array }
+    if (this.#isSorted) {
+      const rows = new Int32Array(count)
+      for (let i = 0; i < count; i++) rows[i] = i
+      sorted = { seqnos: this.#seqnos, rows }
+    } else {
+      sorted = sortSeqnos(this.#seqnos, count)
     }
-    return {
-      seqnos: this.#seqnos,
-      ordinals: this.#ordinals,
-      commitIds: this.#commitIds,
-      tableIds: this.#tableIds,
-      tables: this.#tables,
+    const { seqnos, rows } = sorted
+    let ordinals = rows
+    // When every entry is an event, the ordinal of an event is its row.
+    if (count > 0 && this.#ordinals[count - 1] !== count - 1) {
+      ordinals = new Int32Array(count)
+      for (let i = 0; i < count; i++) ordinals[i] = this.#ordinals[rows[i]!]!
     }
+    this.#lastSeqno = count === 0 ? 0 : seqnos[count - 1]!
+    this.#firstSeqno = count === 0 ? 0 : seqnos[0]!
+    const [commitIds, tableIds, tables] = [this.#commitIds, this.#tableIds, this.#tables]
+    return { seqnos, ordinals, rows, commitIds, tableIds, tables }
   }
 
   #grow(): void {
@@ -190,54 +184,6 @@ export class ChangeDirectory {
     }
     return low
   }
-}
-
-const DIGIT_BITS = 11
-const DIGITS = 1 << DIGIT_BITS
-
-/** Indices of `seqnos` in ascending order. */
-function seqnoOrder(seqnos: Float64Array, count: number): Int32Array {
-  let least = seqnos[0]!
-  let most = least
-  for (let i = 1; i < count; i++) {
-    const seqno = seqnos[i]!
-    if (seqno < least) least = seqno
-    if (seqno > most) most = seqno
-  }
-  let order: Int32Array = new Int32Array(count)
-  for (let i = 0; i < count; i++) order[i] = i
-  // Two words of at most 32 bits; the high one is nearly always empty.
-  const low = new Uint32Array(count)
-  for (let i = 0; i < count; i++) low[i] = (seqnos[i]! - least) % 4294967296
-  order = sortByWord(low, order, Math.min(most - least, 0xffffffff))
-  const highMost = Math.floor((most - least) / 4294967296)
-  if (highMost > 0) {
-    for (let i = 0; i < count; i++) low[i] = Math.floor((seqnos[i]! - least) / 4294967296)
-    order = sortByWord(low, order, highMost)
-  }
-  return order
-}
-
-/** Stable sort of `order` by words[order[i]], which are at most `most`. */
-function sortByWord(words: Uint32Array, order: Int32Array, most: number): Int32Array {
-  let from: Int32Array = order
-  let to: Int32Array = new Int32Array(order.length)
-  for (let shift = 0; shift < 32 && most >>> shift > 0; shift += DIGIT_BITS) {
-    const starts = new Int32Array(DIGITS + 1)
-    for (let i = 0; i < words.length; i++) {
-      starts[((words[i]! >>> shift) & (DIGITS - 1)) + 1]!++
-    }
-    for (let digit = 0; digit < DIGITS; digit++) starts[digit + 1]! += starts[digit]!
-    for (let i = 0; i < from.length; i++) {
-      const index = from[i]!
-      const digit = (words[index]! >>> shift) & (DIGITS - 1)
-      to[starts[digit]!++] = index
-    }
-    const swapped = from
-    from = to
-    to = swapped
-  }
-  return from
 }
 
 /** Adds the checksum that stands behind each section. */

@@ -7,7 +7,7 @@ import { checksum } from '../base/checksum.ts'
 import { corruption } from '../base/errors.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
 import { ByteReader } from '../base/varint.ts'
-import type { ReadSteps } from '../block/read-fully.ts'
+import { type ByteSource, type ReadSteps, runReadsSync } from '../block/read-fully.ts'
 import { BlockIndex } from './block-index.ts'
 import { BloomFilter, bloomProblem } from './bloom-filter.ts'
 import {
@@ -154,4 +154,9 @@ function metaMismatch(found: SegmentMeta, expected: SegmentMeta): string | undef
     'maxEventSeqno',
   ] as const
   return fields.find((field) => found[field] !== expected[field])
+}
+
+/** The footer of a segment file of which nothing else is known: for dump, and for repair without a manifest. */
+export function readSegmentFooter(file: ByteSource & { readonly size: number }): SegmentFooter {
+  return runReadsSync(file, readFooterSteps(file.path, file.size))
 }

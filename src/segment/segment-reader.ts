@@ -13,17 +13,20 @@
  */
 import type { CommitTable } from '../base/commit-table.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
-import { type BlockCache, SLOT_BYTES_MAX } from '../block/block-cache.ts'
-import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
+import type { BlockCache } from '../block/block-cache.ts'
 import { findInBlock, type FoundEntry } from '../block/block-search.ts'
+import type { FileProblem } from '../block/file-problem.ts'
 import type { KeyHash } from '../block/key-hash.ts'
-import { readFully, readFullySync, runReads, runReadsSync } from '../block/read-fully.ts'
+import { runReads, runReadsSync } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BlockSource } from './block-source.ts'
+import { CachedBlocks } from './cached-blocks.ts'
 import type { ChangeDirectory } from './change-index.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
 import type { EntryArena } from './entry-arena.ts'
 import { type OpenedSegment, openSteps } from './opened-segment.ts'
+import { type BlockVisitor, visitBlocks } from './segment-blocks.ts'
+import type { SegmentFooter } from './segment-footer.ts'
 import { gatherEntries, type GatherResult } from './segment-gather.ts'
 import {
   type IteratedSegment,
@@ -31,6 +34,7 @@ import {
   type SegmentIteratorOptions,
 } from './segment-iterator.ts'
 import type { SegmentMeta } from './segment-meta.ts'
+import { verifySegment } from './segment-verify.ts'
 
 export { FoundEntry } from '../block/block-search.ts'
 export { hashKey, KeyHash } from '../block/key-hash.ts'
@@ -46,7 +50,9 @@ export const BLOCKED = -1
 const NO_BLOCK = -1
 
 /** All that depends on the segment being open. */
-interface Opened extends OpenedSegment, IteratedSegment {}
+interface Opened extends OpenedSegment, IteratedSegment {
+  readonly blocks: CachedBlocks
+}
 
 export class SegmentReader {
   readonly meta: SegmentMeta
@@ -58,12 +64,6 @@ export class SegmentReader {
   #isClosed = false
   /** What the last `find` that was BLOCKED needs; NO_BLOCK: the segment itself has to be opened. */
   #blockedOn = NO_BLOCK
-  readonly #loading: Map<number, Promise<void>> = new Map()
-  /** Where the last block that was entered lies. */
-  #bytes: Uint8Array = new Uint8Array(0)
-  #start = 0
-  /** A block that the cache does not hold: read without a cache, or too large for it. */
-  #kept: { readonly block: number; readonly bytes: Uint8Array } | undefined
 
   constructor(file: ReadableFile, meta: SegmentMeta, cache: BlockCache | undefined) {
     this.#file = file
@@ -138,28 +138,26 @@ export class SegmentReader {
     const { bloom, index } = opened
     if ((bloom !== undefined && !bloom.mayContain(hash)) || index.count === 0) return ABSENT
     const block = index.locate(key, start, end, snapshot)
-    if (!this.#enter(opened, block, mayRead)) {
+    const blocks = opened.blocks
+    if (!blocks.enter(block, mayRead)) {
       this.#blockedOn = block
       return BLOCKED
     }
-    const from = this.#start
+    const from = blocks.start
     const to = from + index.rawBytes[block]!
+    const count = index.firstOrdinals[block + 1]! - index.firstOrdinals[block]!
     const tag = hash.low & 0xff
-    return findInBlock(this.#bytes, from, to, key, start, end, tag, snapshot, result)
-      ? FOUND
-      : ABSENT
+    const { bytes } = blocks
+    const found = findInBlock(bytes, from, to, count, key, start, end, tag, snapshot, result)
+    blocks.leave()
+    return found ? FOUND : ABSENT
   }
 
   /** Reads what the last BLOCKED lookup needs. Call it before anything else is asked of this reader. */
   loadBlocked(): Promise<void> {
     const block = this.#blockedOn
     if (block === NO_BLOCK || this.#opened === undefined) return this.open()
-    let loading = this.#loading.get(block)
-    if (loading === undefined) {
-      loading = this.#load(this.#opened, block).finally(() => this.#loading.delete(block))
-      this.#loading.set(block, loading)
-    }
-    return loading
+    return this.#opened.blocks.load(block)
   }
 
   /** Seqno of the newest range fragment over the key that `snapshot` sees; 0: none. Needs the segment open if it has any. */
@@ -216,6 +214,22 @@ export class SegmentReader {
     return await gatherEntries(this.#file, opened.source, ordinals, count, target, mayRead)
   }
 
+  /** Visits every data block in file order, checked; see segment-blocks.ts. */
+  async readAllBlocks(visitor: BlockVisitor): Promise<{ blocksRead: number; bytesRead: number }> {
+    const opened = await this.#readyAsync()
+    return await visitBlocks(this.#file, opened.source, visitor)
+  }
+
+  /** Checks every byte of the file; see segment-verify.ts. */
+  async verify(onBytes?: (bytes: number) => void): Promise<FileProblem[]> {
+    return await verifySegment(this.#file, this.meta, onBytes)
+  }
+
+  /** What the file says about itself, for dumps. Opens it on the calling thread. */
+  get footer(): SegmentFooter {
+    return this.#ready().footer
+  }
+
   #ready(): Opened {
     if (this.#opened !== undefined) return this.#opened
     const { path, size } = this.#file
@@ -235,13 +249,11 @@ export class SegmentReader {
 
   #take(segment: OpenedSegment): Opened {
     if (this.#opened !== undefined) return this.#opened
-    const source = new BlockSource(segment.index, {
-      path: this.#file.path,
-      number: this.meta.number,
-    })
+    const { path } = this.#file
+    const source = new BlockSource(segment.index, { path, number: this.meta.number })
     const cache = this.#isClosed ? undefined : this.#cache
-    const cached = cache?.open(segment.index.count)
-    const opened: Opened = { ...segment, file: this.#file, source, cache, cached }
+    const blocks = new CachedBlocks(this.#file, source, cache)
+    const opened = { ...segment, file: this.#file, source, blocks, cache, cached: blocks.cached }
     if (!this.#isClosed) this.#opened = opened
     return opened
   }
@@ -250,138 +262,6 @@ export class SegmentReader {
     const opened = this.#opened
     this.#opened = undefined
     this.#directory = undefined
-    this.#kept = undefined
-    this.#bytes = new Uint8Array(0)
-    if (opened?.cached !== undefined) opened.cache!.close(opened.cached)
-  }
-
-  /** Sets #bytes and #start to the block's content; false when it would have to be read and may not be. */
-  #enter(opened: Opened, block: number, mayRead: boolean): boolean {
-    const { cache, cached } = opened
-    if (cache !== undefined && cached !== undefined) {
-      const slot = cached.directory[block]!
-      if (slot >= 0) {
-        cache.hits++
-        cache.referenced[slot] = 1
-        this.#bytes = cache.slabOf(slot)
-        this.#start = cache.offsetOf(slot)
-        return true
-      }
-    }
-    return this.#enterUncached(opened, block, mayRead)
-  }
-
-  #enterUncached(opened: Opened, block: number, mayRead: boolean): boolean {
-    const { cache, cached } = opened
-    if (this.#kept?.block === block) {
-      this.#bytes = this.#kept.bytes
-      this.#start = 0
-      // Without a cache it serves as one; beside a cache it is too large to be kept longer than needed.
-      if (cache !== undefined) this.#kept = undefined
-      return true
-    }
-    if (cache !== undefined && cached !== undefined) {
-      const large = cache.side(cached, block)
-      if (large !== undefined) {
-        cache.hits++
-        this.#bytes = large
-        this.#start = 0
-        return true
-      }
-      if (!mayRead) return false
-      cache.misses++
-    }
-    if (!mayRead) return false
-    this.#readBlock(opened, block)
-    return true
-  }
-
-  #readBlock(opened: Opened, block: number): void {
-    const { cache, cached, source, index } = opened
-    const storedBytes = index.storedBytes(block)
-    const position = index.positions[block]!
-    if (
-      cache === undefined ||
-      cached === undefined ||
-      storedBytes > SLOT_BYTES_MAX ||
-      !source.isPlain(block)
-    ) {
-      const stored = Buffer.allocUnsafeSlow(storedBytes)
-      readFullySync(this.#file, stored, 0, storedBytes, position)
-      this.#keep(opened, block, stored)
-      this.#enterKept(opened, block)
-      return
-    }
-    // Straight from the file into its slot.
-    const slot = cache.reserve(cached, block, storedBytes)
-    const slab = cache.slabOf(slot)
-    const at = cache.offsetOf(slot)
-    try {
-      readFullySync(this.#file, slab, at, storedBytes, position)
-      source.check(slab, at, block)
-    } catch (error) {
-      cache.release(slot)
-      throw error
-    }
-    this.#bytes = slab
-    this.#start = at
-  }
-
-  async #load(opened: Opened, block: number): Promise<void> {
-    const { cache, index } = opened
-    const storedBytes = index.storedBytes(block)
-    const stored = Buffer.allocUnsafeSlow(storedBytes)
-    if (cache !== undefined) cache.misses++
-    await readFully(this.#file, stored, 0, storedBytes, index.positions[block]!)
-    if (this.#opened === opened) this.#keep(opened, block, stored)
-  }
-
-  /** Checks the stored block, decompresses it and puts it where `#enter` finds it. */
-  #keep(opened: Opened, block: number, stored: Uint8Array): void {
-    const { cache, cached, source, index } = opened
-    const rawBytes = index.rawBytes[block]!
-    if (cached !== undefined && cached.directory[block]! >= 0) return
-    const isPlain = source.isPlain(block)
-    const slot =
-      cache === undefined || cached === undefined ? -1 : cache.reserve(cached, block, rawBytes)
-    if (slot >= 0) {
-      const slab = cache!.slabOf(slot)
-      const at = cache!.offsetOf(slot)
-      try {
-        if (isPlain) {
-          source.check(stored, 0, block)
-          slab.set(stored.subarray(0, rawBytes), at)
-        } else {
-          source.unpack(stored, 0, block, slab, at)
-        }
-      } catch (error) {
-        cache!.release(slot)
-        throw error
-      }
-      return
-    }
-    let bytes: Uint8Array
-    if (isPlain) {
-      source.check(stored, 0, block)
-      bytes = stored.subarray(0, stored.length - BLOCK_TRAILER_BYTES)
-    } else {
-      bytes = Buffer.allocUnsafeSlow(rawBytes)
-      source.unpack(stored, 0, block, bytes, 0)
-    }
-    if (cache !== undefined && cached !== undefined && cache.putSide(cached, block, bytes)) return
-    this.#kept = { block, bytes }
-  }
-
-  #enterKept(opened: Opened, block: number): void {
-    const { cache, cached } = opened
-    const slot = cached?.directory[block] ?? -1
-    if (slot >= 0) {
-      this.#bytes = cache!.slabOf(slot)
-      this.#start = cache!.offsetOf(slot)
-      return
-    }
-    this.#bytes = this.#kept?.block === block ? this.#kept.bytes : cache!.side(cached!, block)!
-    this.#start = 0
-    if (cache !== undefined) this.#kept = undefined
+    opened?.blocks.close()
   }
 }

@@ -1,8 +1,18 @@
 /**
- * What a segment writer counts along the way: everything in SegmentMeta that is not known beforehand.
+ * What is counted over the entries of a segment, by its writer and again by verify: everything in SegmentMeta that is not
+ * known beforehand.
  */
 import { compare, compareBytes } from '../base/bytes.ts'
+import {
+  FLAG_BLOB,
+  FLAG_DERIVED,
+  FLAG_OPEN_END,
+  KIND_DELETE,
+  KIND_MASK,
+  KIND_RANGE_DELETE,
+} from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
+import { blobFrameBytes, decodeBlobReference } from '../block/blob-reference.ts'
 import type { BlobReference, SegmentMeta } from './segment-meta.ts'
 
 type Tallied =
@@ -32,42 +42,51 @@ export class SegmentTally {
   #coverStart: Uint8Array | undefined
   #coverEnd: Uint8Array | undefined
   readonly #blobs: Map<number, number> = new Map()
+  readonly #byKey: boolean
 
-  /** Takes the key of an entry whose place says nothing about its order. */
-  addUnorderedKey(key: Uint8Array, start: number, end: number): void {
-    const first = this.firstKey
-    if (first === undefined || compareBytes(key, start, end, first, 0, first.length) < 0) {
-      this.firstKey = Buffer.from(key.subarray(start, end))
-    }
-    const last = this.lastKey
-    if (last === undefined || compareBytes(key, start, end, last, 0, last.length) > 0) {
-      this.lastKey = Buffer.from(key.subarray(start, end))
-    }
+  /** `byKey`: entries come in key order, and `lastKey` is set from outside. */
+  constructor(options: { byKey: boolean }) {
+    this.#byKey = options.byKey
   }
 
-  /** Widens the cover by [start, end); `end` undefined: to the end of the keyspace. */
-  addCover(start: Uint8Array, end: Uint8Array | undefined): void {
-    if (!this.#hasCover || compare(start, this.#coverStart!) < 0) {
-      this.#coverStart = Buffer.from(start)
+  /** Counts an entry; returns what is impossible about it. */
+  count(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seqno: number,
+    kind: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): string | undefined {
+    this.entries++
+    if (seqno > this.maxSeqno) this.maxSeqno = seqno
+    if (seqno < this.minSeqno) this.minSeqno = seqno
+    if ((kind & FLAG_DERIVED) !== 0) this.derivedEntries++
+    if ((kind & FLAG_BLOB) !== 0) {
+      const location = decodeBlobReference(value, valueStart, valueEnd)
+      if (location === undefined) return 'refers to no possible blob'
+      this.#addBlob(location.file, blobFrameBytes(location.length))
     }
-    if (end === undefined) {
-      this.#coverEnd = undefined
-    } else if (!this.#hasCover) {
-      this.#coverEnd = Buffer.from(end)
-    } else if (this.#coverEnd !== undefined && compare(end, this.#coverEnd) > 0) {
-      this.#coverEnd = Buffer.from(end)
+    const bare = kind & KIND_MASK
+    if (bare === KIND_DELETE) this.pointTombstones++
+    if (bare === KIND_RANGE_DELETE) {
+      if (this.#byKey) return 'is a range delete outside history'
+      const end = (kind & FLAG_OPEN_END) !== 0 ? undefined : value.subarray(valueStart, valueEnd)
+      this.#addCover(key.subarray(keyStart, keyEnd), end)
+    } else if (!this.#byKey) {
+      this.#addUnorderedKey(key, keyStart, keyEnd)
+    } else if (this.firstKey === undefined) {
+      this.firstKey = Buffer.from(key.subarray(keyStart, keyEnd))
     }
-    this.#hasCover = true
-  }
-
-  addBlob(file: number, bytes: number): void {
-    this.#blobs.set(file, (this.#blobs.get(file) ?? 0) + bytes)
+    return undefined
   }
 
   /** The counts, with `ranges` taken in. */
   bounds(ranges: FragmentedRanges): Pick<SegmentMeta, Tallied> {
     if (ranges.count > 0) {
-      this.addCover(ranges.start(0), ranges.end(ranges.count - 1))
+      this.#addCover(ranges.start(0), ranges.end(ranges.count - 1))
       this.minSeqno = Math.min(this.minSeqno, ranges.minSeqno)
       this.maxSeqno = Math.max(this.maxSeqno, ranges.maxSeqno)
     }
@@ -88,5 +107,35 @@ export class SegmentTally {
       maxSeqno: this.maxSeqno,
       blobReferences,
     }
+  }
+
+  #addUnorderedKey(key: Uint8Array, start: number, end: number): void {
+    const first = this.firstKey
+    if (first === undefined || compareBytes(key, start, end, first, 0, first.length) < 0) {
+      this.firstKey = Buffer.from(key.subarray(start, end))
+    }
+    const last = this.lastKey
+    if (last === undefined || compareBytes(key, start, end, last, 0, last.length) > 0) {
+      this.lastKey = Buffer.from(key.subarray(start, end))
+    }
+  }
+
+  /** Widens the cover by [start, end); `end` undefined: to the end of the keyspace. */
+  #addCover(start: Uint8Array, end: Uint8Array | undefined): void {
+    if (!this.#hasCover || compare(start, this.#coverStart!) < 0) {
+      this.#coverStart = Buffer.from(start)
+    }
+    if (end === undefined) {
+      this.#coverEnd = undefined
+    } else if (!this.#hasCover) {
+      this.#coverEnd = Buffer.from(end)
+    } else if (this.#coverEnd !== undefined && compare(end, this.#coverEnd) > 0) {
+      this.#coverEnd = Buffer.from(end)
+    }
+    this.#hasCover = true
+  }
+
+  #addBlob(file: number, bytes: number): void {
+    this.#blobs.set(file, (this.#blobs.get(file) ?? 0) + bytes)
   }
 }

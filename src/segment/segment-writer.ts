@@ -15,16 +15,8 @@ import { assert, paranoid } from '../base/assert.ts'
 import { compareBytes, EMPTY_BYTES, writeU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
-import {
-  FLAG_BLOB,
-  FLAG_DERIVED,
-  FLAG_OPEN_END,
-  KIND_DELETE,
-  KIND_MASK,
-  KIND_RANGE_DELETE,
-} from '../base/entry-kind.ts'
+import { FLAG_DERIVED } from '../base/entry-kind.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
-import { blobFrameBytes, decodeBlobReference } from '../block/blob-reference.ts'
 import { BlockBuilder } from '../block/block-builder.ts'
 import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
 import {
@@ -91,12 +83,12 @@ export class SegmentWriter {
     this.#options = options
     this.#seed = options.number % 4294967296
     const byKey = options.order === 'key'
-    const buffer = Buffer.allocUnsafeSlow(WRITE_BYTES + 2 * options.blockBytes)
+    const buffer = new Uint8Array(WRITE_BYTES + 2 * options.blockBytes)
     this.#builder = new BlockBuilder(buffer, { tagged: byKey, blockBytes: options.blockBytes })
     this.#compressor = new BlockCompressor(options.compression)
     this.#index = new BlockIndexBuilder({ byKey })
     this.#bloom = byKey ? new BloomBuilder(options.bloomBitsPerKey) : undefined
-    this.#tally = new SegmentTally()
+    this.#tally = new SegmentTally({ byKey })
   }
 
   /** Entries so far. */
@@ -129,6 +121,7 @@ export class SegmentWriter {
     commitId: number,
   ): void {
     const builder = this.#builder
+    const tally = this.#tally
     const byKey = this.#bloom !== undefined
     if (this.#isParanoid) this.#checkOrder(key, keyStart, keyEnd, seqno)
     let tag = 0
@@ -140,7 +133,7 @@ export class SegmentWriter {
     }
     const keyBytes = keyEnd - keyStart
     const valueBytes = valueEnd - valueStart
-    const ordinal = this.#tally.entries
+    const ordinal = tally.entries
     if (builder.count > 0 && builder.bytesWith(keyBytes, valueBytes) > this.#options.blockBytes) {
       this.#closeBlock()
     }
@@ -156,7 +149,8 @@ export class SegmentWriter {
       assert((kind & FLAG_DERIVED) === 0, 'a derived entry is no event')
       this.#changes.add(seqno, ordinal, commits, commitId)
     }
-    this.#count(key, keyStart, keyEnd, seqno, kind, value, valueStart, valueEnd)
+    const problem = tally.count(key, keyStart, keyEnd, seqno, kind, value, valueStart, valueEnd)
+    assert(problem === undefined, problem ?? '')
   }
 
   /** The entry just added is superseded and only here because a snapshot sees it. */
@@ -229,39 +223,6 @@ export class SegmentWriter {
     })
     this.#append(footer)
     return { ...meta, bytes: this.#written }
-  }
-
-  #count(
-    key: Uint8Array,
-    keyStart: number,
-    keyEnd: number,
-    seqno: number,
-    kind: number,
-    value: Uint8Array,
-    valueStart: number,
-    valueEnd: number,
-  ): void {
-    const tally = this.#tally
-    tally.entries++
-    if (seqno > tally.maxSeqno) tally.maxSeqno = seqno
-    if (seqno < tally.minSeqno) tally.minSeqno = seqno
-    // Nearly every entry is a plain insert.
-    if ((kind & FLAG_DERIVED) !== 0) tally.derivedEntries++
-    if ((kind & KIND_MASK) === KIND_DELETE) tally.pointTombstones++
-    if ((kind & FLAG_BLOB) !== 0) {
-      const reference = decodeBlobReference(value, valueStart, valueEnd)
-      assert(reference !== undefined, 'a blob value is a reference')
-      tally.addBlob(reference.file, blobFrameBytes(reference.length))
-    }
-    if ((kind & KIND_MASK) === KIND_RANGE_DELETE) {
-      const end = (kind & FLAG_OPEN_END) !== 0 ? undefined : value.subarray(valueStart, valueEnd)
-      tally.addCover(key.subarray(keyStart, keyEnd), end)
-      assert(this.#options.order === 'seqno', 'range deletes are kept in history only')
-    } else if (this.#bloom === undefined) {
-      tally.addUnorderedKey(key, keyStart, keyEnd)
-    } else if (tally.firstKey === undefined) {
-      tally.firstKey = Buffer.from(key.subarray(keyStart, keyEnd))
-    }
   }
 
   /** Computes what separates the entry at hand, the first of a block, from the last of the block before. */
@@ -356,7 +317,7 @@ export class SegmentWriter {
     if (builder.start + bytes <= builder.bytes.length) return
     this.#flush()
     if (bytes <= builder.bytes.length) return
-    const larger = Buffer.allocUnsafeSlow(Math.max(bytes, 2 * builder.bytes.length))
+    const larger = new Uint8Array(Math.max(bytes, 2 * builder.bytes.length))
     larger.set(builder.bytes.subarray(0, builder.at))
     builder.bytes = larger
   }
