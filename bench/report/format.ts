@@ -10,7 +10,7 @@ export function formatCount(value: number): string {
   if (value >= 1e9) return `${threeDigits(value / 1e9)} G`
   if (value >= 1e6) return `${threeDigits(value / 1e6)} M`
   if (value >= 1e3) return `${threeDigits(value / 1e3)} k`
-  return threeDigits(value)
+  return Number.isInteger(value) ? String(value) : threeDigits(value)
 }
 
 export function formatBytes(value: number): string {
