@@ -53,11 +53,16 @@ export interface OpenContext {
 /** Descriptors for segments and blob files. */
 const OPEN_FILES_MAX = 512
 
+/** What users cannot set: tests make stores with many small levels by it, and run them on a clock of their own. */
+export interface StoreTuning extends CompactionOptions {
+  readonly timers: Timers
+}
+
 /** As `Varve.open`, without its face. `tuning`: numbers that steer compaction, other than their defaults. */
 export async function openStoreCore(
   location: string,
   options?: OpenOptions,
-  tuning: Partial<CompactionOptions> = {},
+  tuning: Partial<StoreTuning> = {},
 ): Promise<Store> {
   checkLocation(location)
   const resolved = resolveOptions(options)
@@ -77,7 +82,7 @@ async function openChecked(
   location: string,
   options: ResolvedOptions,
   environment: Environment,
-  tuning: Partial<CompactionOptions>,
+  tuning: Partial<StoreTuning>,
 ): Promise<Store> {
   const { fs } = environment
   const directory = fs.canonicalPath(location)
@@ -105,7 +110,7 @@ async function openWith(
   directory: string,
   options: ResolvedOptions,
   environment: Environment,
-  tuning: Partial<CompactionOptions>,
+  tuning: Partial<StoreTuning>,
   lock: DirectoryLock | undefined,
 ): Promise<Store> {
   const exists = hasStore(environment.fs, directory)
@@ -113,7 +118,7 @@ async function openWith(
   if (exists && options.errorIfExists) {
     throw new VarveError('VARVE_EXISTS', `there is a store in ${location} already`, { location })
   }
-  const timers = createTimers()
+  const { timers = createTimers(), ...numbers } = tuning
   const files = new FileCache(environment.fs, {
     openFilesMax: OPEN_FILES_MAX,
     keepOpen: options.readOnly,
@@ -135,7 +140,7 @@ async function openWith(
     files,
     blockCache,
     segments,
-    tuning: { ...compactionOptions(options), ...tuning },
+    tuning: { ...compactionOptions(options), ...numbers },
     callingThread,
     runner: isThreaded
       ? new WorkerRunner({ fs, timers, logger: environment.logger })

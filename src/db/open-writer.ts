@@ -350,6 +350,8 @@ async function shutDown(
   changes: Changes,
 ): Promise<void> {
   const { runner, callingThread, deleter, segments, files, lock } = context
+  // Who closes a poisoned store knows already; a sync that fails now is news.
+  const isNews = health.poisonError === undefined
   let failure: unknown
   const attempt = async (step: () => Promise<unknown>): Promise<void> => {
     try {
@@ -375,7 +377,7 @@ async function shutDown(
   await attempt(async () => segments.close())
   await attempt(async () => files.close())
   await attempt(async () => lock?.release())
-  if (failure !== undefined && health.poisonError === undefined) {
+  if (failure !== undefined && isNews) {
     throw translateDiskError(failure, { operation: 'close' })
   }
 }

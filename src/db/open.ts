@@ -1,14 +1,13 @@
 /**
- * Opens a store with numbers that users cannot set: tests make stores with many small levels by them.
+ * Opens a store with numbers and a clock that users cannot set: tests make stores with many small levels by them.
  */
-import type { CompactionOptions } from '../compaction/compaction-options.ts'
-import { openStoreCore } from './open-store.ts'
+import { openStoreCore, type StoreTuning } from './open-store.ts'
 import type { OpenOptions } from './options.ts'
 import { Varve } from './varve.ts'
 
-export type StoreTuning = CompactionOptions
+export type { StoreTuning }
 
-/** As `Varve.open`, with the numbers that steer compaction given. */
+/** As `Varve.open`, with the numbers that steer compaction given, and the timers. */
 export async function openStore(
   location: string,
   options?: OpenOptions,

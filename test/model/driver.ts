@@ -49,7 +49,7 @@ function customFold(base: Buffer | undefined, operand: Buffer): Buffer {
   ]).subarray(0, 60)
 }
 
-const FOLDS: ReadonlyMap<string, Fold> = new Map<string, Fold>([
+export const FOLDS: ReadonlyMap<string, Fold> = new Map<string, Fold>([
   ['default', (base, operand) => Buffer.concat([base ?? Buffer.alloc(0), operand])],
   [
     'counters',
@@ -59,7 +59,7 @@ const FOLDS: ReadonlyMap<string, Fold> = new Map<string, Fold>([
   ['custom', customFold],
 ])
 
-const OPERATORS = { default: 'append', counters: 'counter', custom: 'custom', plain: undefined }
+export const OPERATORS = { default: 'append', counters: 'counter', custom: 'custom', plain: undefined }
 
 export interface DriverOptions {
   readonly open?: OpenOptions

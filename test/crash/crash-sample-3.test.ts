@@ -1,0 +1,3 @@
+import { sampleCrashes } from './sample.ts'
+
+sampleCrashes(3)

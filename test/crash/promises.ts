@@ -1,0 +1,127 @@
+/**
+ * What the outside was told, and may therefore rely on: a store that came back from a crash is held against it.
+ */
+import { Model, type ModelEvent, type ModelOperation } from '../model/model.ts'
+import { FOLDS } from '../model/driver.ts'
+
+export interface EpochSeen {
+  readonly epoch: number
+  readonly id: string
+  readonly first: number
+}
+
+/** 'opening', 'closing': a call was made and has not resolved. */
+export type Phase = 'new' | 'opening' | 'open' | 'closing' | 'closed'
+
+export interface ConsumerPromise {
+  /** 'creating', 'dropping': a call was made and has not resolved. */
+  status: 'creating' | 'active' | 'dropping' | 'absent'
+  /** Positions that a resolved call made durable; that a call has asked for. */
+  resolved: number
+  asked: number
+  /** Acks inside batches: as durable as the batch that ends with seqno `last`. */
+  inBatches: { readonly last: number; readonly next: number }[]
+}
+
+/** One life of a keyspace name: created, perhaps dropped. */
+export interface Incarnation {
+  isResolved: boolean
+  droppedAt: number | undefined
+}
+
+export interface TokenSeen {
+  readonly token: string
+  readonly next: number
+  /** So many epochs had begun when it was handed out. */
+  readonly epochs: number
+}
+
+/** Everything promised at one moment. */
+export interface Promised {
+  phase: Phase
+  /** An open has resolved at least once: there must be a store. */
+  exists: boolean
+  /** Seqno of the last operation handed to the store. */
+  submitted: number
+  /** Survives the death of the process. */
+  acknowledged: number
+  /** Survives a power cut. */
+  durable: number
+  /** Highest floor that was seen. */
+  floor: number
+  epochs: readonly EpochSeen[]
+  readonly consumers: Map<string, ConsumerPromise>
+  readonly keyspaces: Map<string, Incarnation[]>
+  readonly tokens: TokenSeen[]
+}
+
+export function nothingPromised(): Promised {
+  return {
+    phase: 'new',
+    exists: false,
+    submitted: 0,
+    acknowledged: 0,
+    durable: 0,
+    floor: 1,
+    epochs: [],
+    consumers: new Map(),
+    keyspaces: new Map([['default', [{ isResolved: true, droppedAt: undefined }]]]),
+    tokens: [],
+  }
+}
+
+export function copyPromised(promised: Promised): Promised {
+  return {
+    ...promised,
+    consumers: new Map(
+      [...promised.consumers].map(([name, one]) => [
+        name,
+        { ...one, inBatches: [...one.inBatches] },
+      ]),
+    ),
+    keyspaces: new Map(
+      [...promised.keyspaces].map(([name, lives]) => [name, lives.map((life) => ({ ...life }))]),
+    ),
+    tokens: [...promised.tokens],
+  }
+}
+
+/** Where the consumer must stand when everything up to `latest` survived. */
+export function positionsAllowed(
+  consumer: ConsumerPromise,
+  latest: number,
+): { lowest: number; highest: number } {
+  let inBatches = 0
+  for (const { last, next } of consumer.inBatches) {
+    if (last <= latest) inBatches = Math.max(inBatches, next)
+  }
+  return {
+    lowest: Math.max(consumer.resolved, inBatches),
+    highest: Math.max(consumer.asked, inBatches),
+  }
+}
+
+/** Whether a keyspace of this name is there when everything up to `latest` survived; undefined: may be or not. */
+export function keyspaceExists(lives: readonly Incarnation[], latest: number): boolean | undefined {
+  const last = lives.at(-1)
+  if (last === undefined) return false
+  const isThere = (life: Incarnation): boolean =>
+    life.droppedAt === undefined || life.droppedAt > latest
+  if (last.isResolved) return isThere(last)
+  const before = lives.at(-2)
+  if (before !== undefined && isThere(before)) return true
+  return undefined
+}
+
+/** The model as it was after its first `latest` events. */
+export function modelAt(events: readonly ModelEvent[], latest: number): Model {
+  const model = new Model(FOLDS)
+  let operations: ModelOperation[] = []
+  for (const event of events.slice(0, latest)) {
+    operations.push(event.operation)
+    if (event.seqno !== event.commitLast) continue
+    model.commit(operations, event.timestamp, event.meta)
+    operations = []
+  }
+  return model
+}
