@@ -5,7 +5,7 @@
  * and the files it may have named are orphans. Header and snapshot were synced before CURRENT named the manifest, and behind
  * each edit that was synced stands a record that says so, so damage anywhere else is VARVE_CORRUPTION.
  */
-import { corruption } from '../base/errors.ts'
+import { corruption, hasCode, type VarveError } from '../base/errors.ts'
 import { joinPath, manifestFileName } from '../env/file-names.ts'
 import type { FileStat, FileSystem, ReadableFile } from '../env/file-system.ts'
 import { isIgnorableRecordType } from '../record/record-frame.ts'
@@ -48,14 +48,35 @@ export async function loadManifest(
   const number = readCurrent(fs, directory)
   if (number === undefined) return undefined
   const path = joinPath(directory, manifestFileName(number))
+  return loadManifestFile(fs, path, number, lifetimes, 'strict')
+}
+
+/**
+ * Reads one manifest. 'salvage': damage behind a good snapshot ends it and is returned; what stands before it is what is
+ * known.
+ */
+export async function loadManifestFile(
+  fs: FileSystem,
+  path: string,
+  number: number,
+  lifetimes: FileLifetimes,
+  mode: 'strict' | 'salvage',
+): Promise<LoadedManifest & { readonly damage: VarveError | undefined }> {
   const stat = fs.stat(path)
   if (stat === undefined)
     throw corruption('the manifest that CURRENT names is missing', { file: path })
   const file = fs.openRead(path)
   try {
     const load = new ManifestLoad(file, number, lifetimes)
-    await load.run()
+    let damage: VarveError | undefined
+    try {
+      await load.run()
+    } catch (error) {
+      if (mode === 'strict' || !load.hasSnapshot || !hasCode(error, 'VARVE_CORRUPTION')) throw error
+      damage = error
+    }
     return {
+      damage,
       parts: load.parts,
       versionId: load.versionId,
       number,
@@ -82,6 +103,12 @@ class ManifestLoad {
   readonly #lifetimes: FileLifetimes
   readonly #source: FieldSource
   #snapshotEditsLeft = 0
+  #hasHeader = false
+
+  /** Header and snapshot were read whole. */
+  get hasSnapshot(): boolean {
+    return this.#hasHeader && this.#snapshotEditsLeft === 0
+  }
 
   constructor(file: ReadableFile, number: number, lifetimes: FileLifetimes) {
     const reader = new RecordReader(file, { fileNumber: number, seed: MANIFEST_SEED })
@@ -109,6 +136,7 @@ class ManifestLoad {
     const start = reader.start + RECORD_HEADER_BYTES
     const header = decodeManifestHeader(reader.bytes, start, reader.end, file)
     this.#snapshotEditsLeft = header.snapshotEdits
+    this.#hasHeader = true
     while (await reader.next()) this.#take()
     const damage = await reader.damage()
     if (this.#snapshotEditsLeft > 0) {
