@@ -38,7 +38,8 @@ interface Image {
 export async function openReader(context: OpenContext): Promise<Store> {
   const { environment, timers, directory, fs, segments, files, options } = context
   const { logger } = environment
-  let image = await loadImage(context)
+  const snapshots = new SnapshotRegistry()
+  let image = await loadImage(context, snapshots)
   let generation = 0
   const keyspaces = new KeyspaceDirectory()
   updateKeyspaces(context, keyspaces, image)
@@ -96,7 +97,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
   )
   changes.sourceToken = image.replayed.sourceToken
   const reload = async (): Promise<void> => {
-    const next = await loadImage(context)
+    const next = await loadImage(context, snapshots)
     const previous = image.version
     image = next
     generation++
@@ -131,7 +132,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
       guarded: (run) => run(),
     }),
     defaultKeyspace: keyspaces.byId(DEFAULT_KEYSPACE_ID)!,
-    snapshots: new SnapshotRegistry(),
+    snapshots,
     views,
     changes,
     engine: undefined,
@@ -144,6 +145,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
     memtableBytes: () =>
       image.replayed.memtables.reduce((sum, { bytesUsed }) => sum + bytesUsed, 0),
     retainedBytes: () => 0,
+    changeState: async () => refuse(),
     shutDown: async () => {
       await changes.feed.drain()
       await context.runner.close()
@@ -153,10 +155,10 @@ export async function openReader(context: OpenContext): Promise<Store> {
   })
 }
 
-async function loadImage(context: OpenContext): Promise<Image> {
+async function loadImage(context: OpenContext, snapshots: SnapshotRegistry): Promise<Image> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await loadImageOnce(context)
+      return await loadImageOnce(context, snapshots)
     } catch (error) {
       // Files vanish and logs are cut back under a reader; what is still wrong at the last attempt is wrong.
       const mayPass =
@@ -168,7 +170,7 @@ async function loadImage(context: OpenContext): Promise<Image> {
   }
 }
 
-async function loadImageOnce(context: OpenContext): Promise<Image> {
+async function loadImageOnce(context: OpenContext, snapshots: SnapshotRegistry): Promise<Image> {
   const { fs, directory, segments, options } = context
   const loaded = await VersionSet.load(fs, directory)
   if (loaded === undefined) throw notFound(directory)
@@ -180,7 +182,7 @@ async function loadImageOnce(context: OpenContext): Promise<Image> {
       fs,
       directory,
       memtableBytes: options.memtableBytes,
-      openSnapshots: () => [],
+      openSnapshots: () => snapshots.seqnos,
       noteCommit: () => undefined,
     },
     version,

@@ -59,6 +59,8 @@ export interface ReaderPorts {
   /** The store as it is now; throws when it is closed. */
   readonly view: () => ReadView
   readonly latestSeqno: () => number
+  /** Keeps what is visible at a seqno exact until the returned function is called: range tombstones are merged meanwhile. */
+  readonly holdSeqno: (seqno: number) => () => void
   /** Told of cursors that were collected as garbage before they were closed. */
   readonly onAbandoned: (what: string) => void
   /** A turn of the event loop, for long reads that find everything in memory. */
@@ -86,7 +88,9 @@ export class Reader {
   ): Buffer | undefined | Promise<Buffer | undefined> {
     checkReadOptions(options)
     const view = this.#view(keyspace)
-    return lookup(view, settings(keyspace), key, this.#seqno(options))
+    const seqno = this.#seqno(options)
+    const value = lookup(view, settings(keyspace), key, seqno)
+    return value instanceof Promise ? this.#held(seqno, value) : value
   }
 
   getMany(
@@ -96,13 +100,21 @@ export class Reader {
   ): Promise<(Buffer | undefined)[]> {
     checkReadOptions(options)
     const view = this.#view(keyspace)
-    return lookupMany(view, settings(keyspace), keys, this.#seqno(options))
+    const seqno = this.#seqno(options)
+    return this.#held(seqno, lookupMany(view, settings(keyspace), keys, seqno))
   }
 
   has(keyspace: KeyspaceState, key: Uint8Array, options?: ReadOptions): boolean | Promise<boolean> {
     checkReadOptions(options)
     const view = this.#view(keyspace)
-    return contains(view, settings(keyspace), key, this.#seqno(options))
+    const seqno = this.#seqno(options)
+    const answer = contains(view, settings(keyspace), key, seqno)
+    return answer instanceof Promise ? this.#held(seqno, answer) : answer
+  }
+
+  /** A read that waits for the disk goes on at its seqno, whatever is written meanwhile. */
+  #held<T>(seqno: number, read: Promise<T>): Promise<T> {
+    return read.finally(this.#ports.holdSeqno(seqno))
   }
 
   entries(keyspace: KeyspaceState, range?: RangeOptions): Cursor<EntryItem> {

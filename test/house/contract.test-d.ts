@@ -38,7 +38,7 @@ interface Shapes {
   Batch: [ours.Batch, contract.Batch]
   CommitInfo: [ours.CommitInfo, contract.CommitInfo]
   Varve: [ours.Varve, contract.Varve]
-  'typeof Varve': [typeof ours.Varve, typeof contract.Varve]
+  'typeof Varve': [Statics<typeof ours.Varve>, Statics<typeof contract.Varve>]
   StoreEvents: [ours.StoreEvents, contract.StoreEvents]
   Insert: [ours.Insert, contract.Insert]
   MergeOperand: [ours.MergeOperand, contract.MergeOperand]
@@ -88,6 +88,9 @@ interface Types {
     ConstructorParameters<typeof contractTesting.ManualClock>,
   ]
 }
+
+/** Stores are opened, not constructed: the contract's class only seems to have a constructor. */
+type Statics<T> = Omit<T, 'prototype'>
 
 type Same<A, B> = [A] extends [B] ? ([B] extends [A] ? true : false) : false
 
