@@ -17,11 +17,14 @@ export type { Cursor } from './read/cursor.ts'
 export type { CommitInfo, WriteOptions } from './db/writer.ts'
 export type { HistoryInfo } from './db/history-info.ts'
 export type { HistoryPolicy, KeyspaceOptions, OpenOptions } from './db/options.ts'
+export type { ApplyOptions } from './db/replica.ts'
+export { replicate, type ReplicateOptions } from './db/replicate.ts'
 export type { Keyspace } from './db/keyspace.ts'
 export type { RangeOptions, ReadOptions } from './db/reader.ts'
 export type { Snapshot } from './db/snapshots.ts'
 export type { StoreEvents } from './db/store-events.ts'
 export type { StoreStats } from './db/stats.ts'
+export type { RepairReport } from './db/repair.ts'
 export type { VerifyReport } from './db/verify.ts'
 export type { Environment } from './env/environment.ts'
 export type { FileSystem } from './env/file-system.ts'
@@ -33,14 +36,17 @@ export type {
   RangeTombstone,
 } from './cdc/change-event.ts'
 export type { ScanStats } from './cdc/scan-tally.ts'
-export type { ChangeScan } from './cdc/scan.ts'
-export type { ChangeBatch, ChangeTail } from './cdc/tail.ts'
-export type { Consumer, ConsumerInfo } from './cdc/consumers.ts'
+export type { ResumeToken } from './cdc/resume-token.ts'
+export type { ConsumerInfo } from './cdc/consumers.ts'
 export type {
-  ChangeFilterOptions as ChangeFilter,
+  ChangeBatch,
+  ChangeFilter,
+  ChangeScan,
+  ChangeTail,
+  Consumer,
   ConsumerOptions,
   ScanOptions,
   TailOptions,
-} from './cdc/change-options.ts'
+} from './cdc/streams.ts'
 
 export type Seqno = number

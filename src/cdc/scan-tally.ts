@@ -4,12 +4,12 @@
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 
 export interface ScanStats {
-  readonly segmentsTotal: number
-  readonly segmentsSkipped: number
-  readonly blocksTotal: number
-  readonly blocksRead: number
-  readonly bytesRead: number
-  readonly eventsDelivered: number
+  segmentsTotal: number
+  segmentsSkipped: number
+  blocksTotal: number
+  blocksRead: number
+  bytesRead: number
+  eventsDelivered: number
 }
 
 interface OpenedSegment {

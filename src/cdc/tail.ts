@@ -19,8 +19,6 @@ import type { ChangeSource } from './change-source.ts'
 import { aborted, cursorAhead, historyTruncated } from './read-errors.ts'
 import { positionOfToken, tokenAt } from './resume-token.ts'
 import type { ChangeBatch } from './streams.ts'
-
-export type { ChangeBatch } from './streams.ts'
 import { ScanTally } from './scan-tally.ts'
 
 const MEMORY_BUDGET = 32 * 2 ** 20

@@ -18,6 +18,7 @@ import type { FileSystem } from '../env/file-system.ts'
 import type { Timers } from '../env/timers.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import type { SnapshotRegistry } from '../version/pins.ts'
+import type { Epoch } from '../version/store-state.ts'
 import type { VersionSet } from '../version/version-set.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import { CommitPipeline } from '../write/commit-pipeline.ts'
@@ -66,6 +67,8 @@ export interface EngineOptions {
   consumerRecords(
     marks: SealMarks | undefined,
   ): ReturnType<import('../cdc/consumer-ledger.ts').ConsumerLedger['records']>
+  /** On a replica: its source's, as it knows them now. */
+  readonly sourceEpochs: () => readonly Epoch[]
   readonly onPublished: (latest: number) => void
   readonly onDurable: (durable: number) => void
   readonly onKeyspaceForgotten: (id: number) => void
@@ -275,6 +278,7 @@ export class Engine {
         const marks = this.#marks.of(memtable)
         return marks === undefined ? this.#options.recoveredSourceToken : marks.sourceToken
       },
+      epochs: () => this.#options.sourceEpochs(),
       seriesUpTo: (flushed) => {
         const { state } = versions.current
         return extendSeries(state.series, series.pending, { floor: state.floor, flushed })

@@ -5,7 +5,7 @@
  * a segment; the floor is raised by an edit of its own before the job may drop below it; segments and directory are synced
  * before the edit names them; logs go after it.
  */
-import type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
+import type { ConsumerRecord, Epoch, SeriesPoint } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { StateChange, VersionEdit } from '../version/version-edit.ts'
 import type { VersionSet } from '../version/version-set.ts'
@@ -38,6 +38,8 @@ export interface FlusherOptions {
   readonly compactionEnded: (keyspaceId: number) => Promise<void>
   /** Where the replica stood at its source when this memtable was sealed. */
   readonly sourceToken: (logged: LoggedMemtable) => string | undefined
+  /** A replica's, as it knows them now: ahead of what is flushed is no harm, as what they say holds of the source. */
+  readonly epochs: () => readonly Epoch[]
   readonly onFlushed: (bytesWritten: number) => void
 }
 
@@ -76,7 +78,9 @@ export class Flusher {
       state: {
         ...this.#progress(logged),
         consumers,
-        ...(sourceToken === undefined ? {} : { sourceToken }),
+        ...(current.state.role === 'replica'
+          ? { sourceToken: sourceToken ?? null, epochs: this.#options.epochs() }
+          : {}),
         series: this.#options.seriesUpTo(memtable.lastSeqno),
         keyspaces: dropped.map((keyspace) => ({
           id: keyspace.id,

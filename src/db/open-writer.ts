@@ -225,6 +225,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
         onRisk: (risk) => events.emit('consumerAtRisk', risk),
         onRaised: (floor) => events.emit('historyFloor', { floor }),
       }),
+    sourceEpochs: () => changes.epochs,
     consumerRecords: (marks) => changes.ledger.records(marks?.consumers),
     onPublished: () => changes.feed.published(),
     onDurable: (durable) => {
@@ -333,6 +334,9 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     manifestPath: () => versions.manifestPath,
     memtableBytes: () => engine.memtables.bytes,
     retainedBytes: () => engine.floors.retainedBytes(),
+    changeState: async (change) => {
+      await guarded(() => versions.apply({ state: change }))
+    },
     shutDown: () => shutDown(context, engine, versions, health, changes),
   })
   engine.start()

@@ -10,7 +10,7 @@
  * The edit also starts the new epoch where one is due (I6).
  */
 import { FLAG_DROPS_KEYSPACE } from '../base/entry-kind.ts'
-import { VarveError } from '../base/errors.ts'
+import { corruption, hasCode, VarveError } from '../base/errors.ts'
 import {
   commitFirstSeqno,
   commitOperations,
@@ -19,7 +19,6 @@ import {
   OperationCursor,
 } from '../batch/commit-decoder.ts'
 import type { CommitFieldValues } from '../batch/commit-decoder.ts'
-import { corruption } from '../base/errors.ts'
 import { STAND_IN_EPOCH } from '../cdc/lineage.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { joinPath } from '../env/file-names.ts'
@@ -95,20 +94,25 @@ export async function createStore(
   return { versions, logged: [{ memtable, wal }] }
 }
 
-/** Replays the logs of a version into memtables. Changes nothing on disk. */
+/**
+ * Replays the logs of a version into memtables. Changes nothing on disk. With `onDamage` corruption ends the replay, and what
+ * stood before it is kept; without, it is thrown.
+ */
 export async function replayLogs(
   options: RecoveryOptions,
   version: Version,
   isClean: boolean,
+  onDamage?: (error: VarveError) => void,
 ): Promise<ReplayedLog> {
   const { fs, directory } = options
   const { state } = version
   const memtables = [newMemtable(options, state.lastFlushedSeqno + 1)]
   const acks: ReplayedAck[] = []
   const cursor = new OperationCursor()
+  let lastTimeMs = 0
   let sourceToken: ResumeToken | undefined = state.sourceToken
   let epochs: readonly Epoch[] | undefined
-  const replay = await replayWal(
+  const replaying = replayWal(
     {
       fs,
       directory,
@@ -143,16 +147,23 @@ export async function replayLogs(
       }
       if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
       add(memtables, options, bytes, start, end)
+      lastTimeMs = timeMs
       if (operations > 0) options.noteCommit(last, timeMs, userBytesOf(cursor, bytes, start))
     },
   )
+  try {
+    await replaying
+  } catch (error) {
+    if (onDamage === undefined || !hasCode(error, 'VARVE_CORRUPTION')) throw error
+    onDamage(error)
+  }
   return {
     memtables,
     acks,
     sourceToken,
     epochs: newerEpochs(state.epochs, epochs),
-    lastSeqno: replay.lastSeqno,
-    lastTimeMs: Math.max(replay.lastTimeMs, state.lastFlushedTimeMs),
+    lastSeqno: memtables.at(-1)!.lastSeqno,
+    lastTimeMs: Math.max(lastTimeMs, state.lastFlushedTimeMs),
     drops: dropsIn(memtables),
   }
 }
@@ -171,7 +182,8 @@ export async function takeOver(
   const { versions, isClean } = recovered
   const { state } = versions.current
   const role = change.role ?? state.role
-  const logged = await rewriteLogs(options, versions, replayed.memtables)
+  const allocate = (): number => versions.allocateFileNumber()
+  const logged = await rewriteLogs(options, state.logId, allocate, replayed.memtables)
   let { epochs } = replayed
   if (role === 'primary' && !isClean) {
     epochs = startEpoch({ epochs }, replayed.lastSeqno, randomId())
@@ -192,17 +204,18 @@ export function checkFiles(fs: FileSystem, directory: string, version: Version):
   checkFilesPresent(directory, version, fs.list(directory))
 }
 
-async function rewriteLogs(
-  options: RecoveryOptions,
-  versions: VersionSet,
+/** Writes the records of memtables to new logs, a chain of its own, synced when it resolves. */
+export async function rewriteLogs(
+  options: Pick<RecoveryOptions, 'fs' | 'directory'>,
+  logId: string,
+  allocate: () => number,
   memtables: readonly Memtable[],
 ): Promise<LoggedMemtable[]> {
   const { fs, directory } = options
-  const { logId } = versions.current.state
   const logged: LoggedMemtable[] = []
   let previous: WalWriter | undefined
   for (const memtable of memtables) {
-    const wal: WalWriter = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
+    const wal: WalWriter = WalWriter.create(fs, directory, allocate(), {
       logId,
       previous,
     })

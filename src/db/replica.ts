@@ -41,29 +41,35 @@ export interface ApplyOptions extends WriteOptions {
   epochs?: HistoryInfo['epochs']
 }
 
+/** What is left out stays as it was. */
+export interface SourceNews {
+  readonly epochs?: readonly Epoch[]
+  readonly sourceToken?: ResumeToken | undefined
+}
+
 /** What a replica needs of its store. */
 export interface ReplicaPorts {
   /** Throws where nothing may be written at all: closed, poisoned, readOnly. */
-  ensureUsable(): void
-  role(): 'primary' | 'replica'
-  latest(): number
+  readonly ensureUsable: () => void
+  readonly role: () => 'primary' | 'replica'
+  readonly latest: () => number
   /** Time of the commit that holds the latest seqno; 0: none. */
-  latestTimeMs(): number
+  readonly latestTimeMs: () => number
   /** What is known of the source, as of the latest commit. */
-  lineage(): Lineage
-  sourceToken(): ResumeToken | undefined
+  readonly lineage: () => Lineage
+  readonly sourceToken: () => ResumeToken | undefined
   /** A commit with these was published, or an edit with them is durable. */
-  learned(what: { epochs?: readonly Epoch[]; sourceToken?: ResumeToken | undefined }): void
+  readonly learned: (what: SourceNews) => void
   readonly writer: Pick<Writer, 'commit'>
   readonly keyspaces: KeyspaceDirectory
   readonly registry: Pick<KeyspaceRegistry, 'open'>
   /** Default of `WriteOptions.sync`. */
   readonly syncByDefault: boolean
   /** Everything that was written is durable when it resolves. */
-  sync(): Promise<void>
+  readonly sync: () => Promise<void>
   /** Durable when it resolves. */
-  changeState(change: StateChange): Promise<void>
-  randomId(): string
+  readonly changeState: (change: StateChange) => Promise<void>
+  readonly randomId: () => string
 }
 
 const CHECKS: Checks = {

@@ -13,12 +13,14 @@ import type { FileCache } from '../env/file-cache.ts'
 import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
 import type { Timers } from '../env/timers.ts'
 import type { SegmentCache } from '../segment/segment-cache.ts'
-import { startEpoch } from '../version/epochs.ts'
 import type { SnapshotRegistry } from '../version/pins.ts'
+import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
+import type { StateChange } from '../version/version-edit.ts'
 import { checkName, checkSeqno } from './arguments.ts'
 import { type Batch, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import type { Changes } from './changes.ts'
+import { makeCheckpoint } from './checkpoint.ts'
 import { type CompactRange, decodeCompactRange } from './compact-range.ts'
 import type { Engine } from './engine.ts'
 import { closedError, type Health, type StoreStatus } from './health.ts'
@@ -32,6 +34,7 @@ import {
 import type { KeyspaceRegistry } from './keyspace-registry.ts'
 import type { KeyspaceOptions } from './options.ts'
 import { Reader } from './reader.ts'
+import { Replica } from './replica.ts'
 import { type Snapshot, Snapshots } from './snapshots.ts'
 import { blobStats, keyspaceStats, type StoreCounters, type StoreStats } from './stats.ts'
 import type { StoreEmitter } from './store-events.ts'
@@ -71,6 +74,8 @@ export interface StoreParts {
   manifestPath(): string
   memtableBytes(): number
   retainedBytes(): number
+  /** One edit of the state; durable when it resolves. Only with an engine. */
+  readonly changeState: (change: StateChange) => Promise<void>
   /** Records a clean close and gives everything back. */
   shutDown(): Promise<void>
 }
@@ -82,6 +87,7 @@ export class Store {
   readonly defaultKeyspace: KeyspaceState
   readonly reader: Reader
   readonly writer: Writer
+  readonly replica: Replica
   readonly #parts: StoreParts
   readonly #snapshots: Snapshots
   readonly #resolve: ResolveKeyspace
@@ -105,6 +111,10 @@ export class Store {
         return parts.views.current()
       },
       latestSeqno: () => parts.latestSeqno(),
+      holdSeqno: (seqno) => {
+        parts.snapshots.acquire(seqno, now())
+        return () => parts.snapshots.release(seqno)
+      },
       onAbandoned: warn,
       nextTurn: () => parts.timers.nextTurn(),
     })
@@ -120,10 +130,43 @@ export class Store {
       },
       resolveKeyspace: this.#resolve,
     })
+    this.replica = new Replica({
+      ensureUsable: () => this.ensureUsable(),
+      role: () => this.role,
+      latest: () => parts.latestSeqno(),
+      latestTimeMs: () => parts.engine!.memtables.latestTimeMs ?? this.#state.lastFlushedTimeMs,
+      lineage: () => parts.changes,
+      sourceToken: () => parts.changes.sourceToken,
+      learned: (news) => Object.assign(parts.changes, news),
+      writer: this.writer,
+      keyspaces: parts.keyspaces,
+      registry: parts.registry,
+      syncByDefault: parts.sync,
+      sync: () => parts.engine!.durability.sync(),
+      changeState: (change) => parts.changeState(change),
+      randomId: () => randomBytes(12).toString('hex'),
+    })
   }
 
   get role(): 'primary' | 'replica' {
-    return this.#parts.currentVersion().state.role
+    return this.#state.role
+  }
+
+  get latestSeqno(): number {
+    return this.#parts.latestSeqno()
+  }
+
+  /** False for a readOnly store. */
+  get isWritable(): boolean {
+    return this.#parts.engine !== undefined
+  }
+
+  get isClosing(): boolean {
+    return this.#parts.health.isClosing
+  }
+
+  get #state(): StoreState {
+    return this.#parts.currentVersion().state
   }
 
   get status(): StoreStatus {
@@ -136,6 +179,17 @@ export class Store {
     checkName(name, 'keyspace')
     this.#ensureOpen()
     return this.#parts.registry.open(name, options)
+  }
+
+  /** Stored options of the keyspace that had this name when `seqno` was written; undefined where none had. */
+  keyspaceOptionsAt(name: string, seqno: number): StoredKeyspaceOptions | undefined {
+    let found: KeyspaceState | undefined
+    const end = (state: KeyspaceState): number => state.droppedAt ?? Number.POSITIVE_INFINITY
+    for (const state of this.#parts.keyspaces.everyone()) {
+      if (state.name !== name || end(state) < seqno) continue
+      if (found === undefined || end(state) < end(found)) found = state
+    }
+    return found?.options
   }
 
   keyspaceNames(): string[] {
@@ -266,6 +320,22 @@ export class Store {
     await this.#guarded('compact', () => engine.compact(decoded))
   }
 
+  async checkpoint(directory: string): Promise<{ seqno: number }> {
+    const engine = this.#engine()
+    const parts = this.#parts
+    await engine.pipeline.drained()
+    const source = {
+      fs: parts.fs,
+      directory: parts.directory,
+      currentVersion: () => parts.currentVersion(),
+      logged: () => [...engine.memtables.sealed, engine.memtables.active],
+      latest: () => parts.latestSeqno(),
+      sync: () => engine.durability.sync(),
+      nextTurn: () => parts.timers.nextTurn(),
+    }
+    return this.#guarded('checkpoint', () => makeCheckpoint(source, directory))
+  }
+
   async verify(options?: VerifyOptions): Promise<VerifyReport> {
     this.#ensureOpen()
     return verifyStore(
@@ -302,12 +372,6 @@ export class Store {
   /** Throws where nothing may be written at all: closed, poisoned, readOnly. */
   ensureUsable(): void {
     this.#engine()
-  }
-
-  /** A new epoch with a random id, at latest + 1. */
-  newEpochs(): ReturnType<typeof startEpoch> {
-    const { state } = this.#parts.currentVersion()
-    return startEpoch(state, this.#parts.latestSeqno(), randomBytes(12).toString('hex'))
   }
 
   close(): Promise<void> {

@@ -12,6 +12,7 @@ import type {
   TailOptions,
 } from '../cdc/streams.ts'
 import type { Environment } from '../env/environment.ts'
+import type { ChangeEvent } from '../cdc/change-event.ts'
 import type { Batch } from './batch.ts'
 import { type CompactRange } from './compact-range.ts'
 import { destroyStore } from './destroy.ts'
@@ -19,12 +20,17 @@ import type { HistoryInfo } from './history-info.ts'
 import { type Keyspace, KeyspaceHandle } from './keyspace.ts'
 import { openStoreCore } from './open-store.ts'
 import type { KeyspaceOptions, OpenOptions } from './options.ts'
+import type { ApplyOptions } from './replica.ts'
+import { type RepairOptions, type RepairReport, repairStore } from './repair.ts'
 import type { Snapshot } from './snapshots.ts'
 import type { StoreStats } from './stats.ts'
 import type { Store } from './store.ts'
 import type { StoreEvents } from './store-events.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 import type { CommitInfo, WriteOptions } from './writer.ts'
+
+/** What stands behind the face, for what works on whole stores; undefined for anything that is no store of ours. */
+export let storeOf: (varve: unknown) => Store | undefined
 
 /**
  * An embedded key-value store that is its own change log.
@@ -38,6 +44,10 @@ import type { CommitInfo, WriteOptions } from './writer.ts'
  */
 export class Varve extends KeyspaceHandle implements AsyncDisposable {
   readonly #store: Store
+
+  static {
+    storeOf = (varve) => (varve instanceof Varve ? varve.#store : undefined)
+  }
 
   /** Opened by `Varve.open`. */
   constructor(store: Store) {
@@ -60,6 +70,14 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     options?: { environment?: Partial<Environment> },
   ): Promise<void> {
     return destroyStore(location, options)
+  }
+
+  /**
+   * Makes a damaged store open again with everything that is still readable; sets the rest aside in `lost/`. The floor rises
+   * over any hole and a new epoch starts. Refuses an open store. Changes nothing where nothing is damaged.
+   */
+  static repair(location: string, options?: RepairOptions): Promise<RepairReport> {
+    return repairStore(location, options)
   }
 
   get location(): string {
@@ -140,6 +158,33 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
 
   async dropConsumer(name: string): Promise<void> {
     return this.#store.changes.dropConsumer(name)
+  }
+
+  /**
+   * On a replica: applies whole commits with the source's seqnos, bounds, times and metas, each atomically. Seqnos already held
+   * are skipped; a hole before the next one is VARVE_SEQNO_GAP, nothing applied. An incomplete commit at the end is left out,
+   * together with the token: send it again whole. Keyspaces are made as needed. See `replicate` and docs/cdc.md.
+   *
+   * Codes: INVALID_ARGUMENT (a primary; malformed events), SEQNO_GAP, NO_MERGE_OPERATOR, WRONG_STORE, HISTORY_DIVERGED.
+   */
+  async applyChanges(
+    events: readonly ChangeEvent[],
+    options?: ApplyOptions,
+  ): Promise<{ latest: number; applied: number }> {
+    return this.#store.replica.apply(events, options)
+  }
+
+  /** Turns a replica into a primary, in a new epoch; durable when it resolves. On a primary: VARVE_INVALID_ARGUMENT. */
+  async promote(): Promise<void> {
+    return this.#store.replica.promote()
+  }
+
+  /**
+   * A consistent, independent copy in a new or empty directory (else VARVE_INVALID_ARGUMENT), made while the store goes on: hard
+   * links where possible. Opened as a primary it starts an epoch of its own; opened with role 'replica' it goes on from here.
+   */
+  async checkpoint(directory: string): Promise<{ seqno: number }> {
+    return this.#store.checkpoint(directory)
   }
 
   /** On a readOnly store: takes in what its writer did since. Resolves to latest. */

@@ -6,6 +6,7 @@
  * 000124.blob       blob file        CURRENT           names the manifest in force
  * 000125.wal        write-ahead log  LOCK              who has the store open
  * *.tmp             half-written CURRENT or LOCK       lost/   what repair set aside
+ * CHECKPOINT        a checkpoint is being made here
  * ```
  *
  * All numbered files draw from one counter, so a number never means two files.
@@ -14,6 +15,8 @@
 export const CURRENT_FILE = 'CURRENT'
 export const LOCK_FILE = 'LOCK'
 export const LOST_DIRECTORY = 'lost'
+/** Stands in a directory while a checkpoint is made in it: without CURRENT, that is no store. */
+export const CHECKPOINT_FILE = 'CHECKPOINT'
 
 export type FileType =
   | 'segment'
@@ -22,6 +25,7 @@ export type FileType =
   | 'manifest'
   | 'current'
   | 'lock'
+  | 'checkpoint'
   /** Left over from an interrupted replacement; always safe to remove under the lock. */
   | 'temporary'
 
@@ -66,6 +70,7 @@ export function lockAsideName(token: string): string {
 export function parseFileName(name: string): ParsedFileName | undefined {
   if (name === CURRENT_FILE) return { type: 'current', number: 0 }
   if (name === LOCK_FILE) return { type: 'lock', number: 0 }
+  if (name === CHECKPOINT_FILE) return { type: 'checkpoint', number: 0 }
   if (LOCK_ASIDE.test(name)) return { type: 'temporary', number: 0 }
   if (name.endsWith(TEMPORARY_SUFFIX)) {
     const replaced = parseFileName(name.slice(0, -TEMPORARY_SUFFIX.length))

@@ -25,6 +25,18 @@ export function epochOf(state: Pick<StoreState, 'epochs'>, seqno: number): Epoch
   return state.epochs.findLast(({ first }) => first <= seqno)
 }
 
+/**
+ * Which of two lists holds after a recovery: the manifest's, or the one that a replica's log ends with. A list in the log only
+ * adds to what the manifest had then; so where the manifest has all of it, the manifest's is the newer one.
+ */
+export function newerEpochs(
+  stored: readonly Epoch[],
+  logged: readonly Epoch[] | undefined,
+): readonly Epoch[] {
+  const isStored = ({ id }: Epoch): boolean => stored.some((epoch) => epoch.id === id)
+  return logged === undefined || logged.every(isStored) ? stored : logged
+}
+
 /** Last seqno of the epoch with this id: Infinity for the current one, undefined for an unknown one. */
 export function epochEnd(state: Pick<StoreState, 'epochs'>, id: string): number | undefined {
   const index = state.epochs.findIndex((epoch) => epoch.id === id)

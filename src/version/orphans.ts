@@ -40,6 +40,7 @@ export function findOrphans(
       case 'wal':
         return !keepsLog(parsed.number)
       case 'temporary':
+      case 'checkpoint':
         return true
       case 'current':
       case 'lock':
@@ -75,6 +76,9 @@ export function hasStore(fs: FileSystem, directory: string): boolean {
   for (const name of fs.list(directory)) {
     const parsed = parseFileName(name)
     const path = joinPath(directory, name)
+    if (parsed?.type === 'checkpoint') {
+      throw corruption('a checkpoint was not completed here: remove the directory', { file: path })
+    }
     const isData =
       parsed?.type === 'segment' ||
       parsed?.type === 'blob' ||

@@ -25,7 +25,7 @@ import { loadManifest, type LoadedManifest } from './manifest-reader.ts'
 import { ManifestWriter } from './manifest-writer.ts'
 import { snapshotEdits } from './snapshot-edits.ts'
 import type { StoreState } from './store-state.ts'
-import { Version } from './version.ts'
+import { Version, type VersionParts } from './version.ts'
 import type { VersionEdit } from './version-edit.ts'
 import { encodeEdit, type StoredEdit } from './version-edit-codec.ts'
 
@@ -50,6 +50,11 @@ export interface Recovered {
 /** An edit, or one that depends on the version it is applied to: called when its turn comes. */
 export type EditSource = VersionEdit | ((current: Version) => VersionEdit)
 
+const NO_FILES_AT_ALL: Omit<VersionParts, 'state'> = {
+  keyspaces: new Map(),
+  blobs: new Map(),
+  blobLiveBytes: new Map(),
+}
 /** A manifest may grow to so many times its snapshot, and to so many bytes, before it is written anew. */
 const GROWTH_FACTOR = 4
 const GROWTH_BYTES_MIN: number = 1 << 20
@@ -88,18 +93,25 @@ export class VersionSet {
   }
 
   /**
-   * Writes the first manifest of a new store and CURRENT; durable when it resolves. The log that the state names must have been
-   * synced before.
+   * Writes the first manifest of a store and CURRENT; durable when it resolves. The log that the state names must have been
+   * synced before, and so must the files, which are only given for a copy of a store: the set is good for closing then. `edit`
+   * is what a repair adds.
    */
-  static async create(options: VersionSetOptions, state: StoreState): Promise<VersionSet> {
+  static async create(
+    options: VersionSetOptions,
+    state: StoreState,
+    files: Omit<VersionParts, 'state'> = NO_FILES_AT_ALL,
+    edit: VersionEdit = {},
+  ): Promise<VersionSet> {
     const { lifetimes, start } = lifetimesFor(options)
     lifetimes.begin(0)
-    const parts = { state, keyspaces: new Map(), blobs: new Map(), blobLiveBytes: new Map() }
+    const { keyspaces, blobs, blobLiveBytes } = files
+    const parts = { state, keyspaces, blobs, blobLiveBytes }
     const nextFile = Math.max(state.nextFileNumber, firstFreeFileNumber(options))
     const current = new Version(0, parts, lifetimes)
     const versions = new VersionSet(options, current, lifetimes, { manifest: 0, nextFile })
     start()
-    await versions.apply({})
+    await versions.apply(edit)
     return versions
   }
 

@@ -48,6 +48,15 @@ export class MemtableSet {
     return this.#active.memtable.lastSeqno
   }
 
+  /** Time of the commit that holds the highest seqno; undefined while no memtable holds a seqno. */
+  get latestTimeMs(): number | undefined {
+    for (const { memtable } of [this.#active, ...this.#sealed.toReversed()]) {
+      const { count, timeMs } = memtable.commits
+      if (!memtable.isEmpty) return timeMs[count - 1]
+    }
+    return undefined
+  }
+
   /** Bytes of all memtables. */
   get bytes(): number {
     let bytes = this.#active.memtable.bytesUsed

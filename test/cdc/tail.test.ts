@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { openTail, type ChangeBatch, type ChangeTail } from '../../src/cdc/tail.ts'
+import type { ChangeBatch } from '../../src/cdc/streams.ts'
+import { openTail, type ChangeTail } from '../../src/cdc/tail.ts'
 import { put, removeRange } from '../memtable/commits.ts'
 import { FakeStore, turns } from './fake-store.ts'
 

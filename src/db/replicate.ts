@@ -1,0 +1,222 @@
+/**
+ * Keeps a replica up to date with its source: both are open in this process, or the source is readOnly beside its writer.
+ *
+ * ```
+ * where the replica stands ─> scan up to what is durable (holds its history) ─> tail of what becomes durable ─> ...
+ *                                     └────────────── applyChanges, batch by batch, with token and epochs ──────┘
+ * ```
+ *
+ * Only durable events are read: a replica never knows what a power cut may take back from its source.
+ */
+import { invalidArgument, hasCode, wrongType } from '../base/errors.ts'
+import type { ChangeEvent } from '../cdc/change-event.ts'
+import { isStandIn } from '../cdc/lineage.ts'
+import { encodeToken, type ResumeToken } from '../cdc/resume-token.ts'
+import { epochOf } from '../version/epochs.ts'
+import type { StoredKeyspaceOptions } from '../version/store-state.ts'
+import { DEFAULT_KEYSPACE } from './keyspace-directory.ts'
+import { type Checks, checkOptions, isBoolean, isSignal } from './option-check.ts'
+import type { KeyspaceOptions } from './options.ts'
+import type { Store } from './store.ts'
+import { storeOf, type Varve } from './varve.ts'
+
+export interface ReplicateOptions {
+  /** Ends it; `replicate` then resolves. */
+  signal?: AbortSignal
+  /** Syncs the source and stops when caught up with it. Default false. */
+  stopAtLatest?: boolean
+  /** After each batch, and when caught up for the first time. */
+  onProgress?: (state: { latest: number; sourceLatest: number }) => void
+}
+
+const CHECKS: Checks = {
+  signal: isSignal,
+  stopAtLatest: isBoolean,
+  onProgress: (value) =>
+    typeof value === 'function' ? undefined : { message: 'must be a function', isType: true },
+}
+
+const BATCH_EVENTS = 4_096
+
+/**
+ * Keeps `replica` up to date with `source`: resumes where the replica stands, follows until `signal` aborts or the source closes,
+ * or (stopAtLatest) syncs the source and stops when caught up with it; then resolves, with everything durable in the replica.
+ * Creates keyspaces with their source's options.
+ *
+ * Rejects with VARVE_HISTORY_TRUNCATED where the source's history starts above the replica's end (base the replica on a
+ * checkpoint), VARVE_WRONG_STORE, VARVE_HISTORY_DIVERGED, and whatever reading the one or writing the other rejects with.
+ */
+export async function replicate(
+  source: Varve,
+  replica: Varve,
+  options?: ReplicateOptions,
+): Promise<{ latest: number }> {
+  const from = storeOf(source)
+  const to = storeOf(replica)
+  if (from === undefined) throw wrongType('source', 'an open store', source)
+  if (to === undefined) throw wrongType('replica', 'an open store', replica)
+  checkOptions(options, CHECKS)
+  to.ensureUsable()
+  if (from === to) throw invalidArgument('a store cannot be its own replica')
+  if (to.role !== 'replica') throw invalidArgument('the store to replicate to is a primary')
+  return new Replication(from, to, options ?? {}).run()
+}
+
+class Replication {
+  readonly #source: Store
+  readonly #replica: Store
+  readonly #options: ReplicateOptions
+
+  constructor(source: Store, replica: Store, options: ReplicateOptions) {
+    this.#source = source
+    this.#replica = replica
+    this.#options = options
+  }
+
+  async run(): Promise<{ latest: number }> {
+    const { stopAtLatest = false } = this.#options
+    try {
+      if (!this.#isAborted) {
+        // A readOnly source has nothing to sync; what it sees is what there is.
+        if (stopAtLatest && this.#source.isWritable) await this.#source.sync()
+        await this.#catchUp()
+        this.#progressed()
+        if (!stopAtLatest) await this.#follow()
+      }
+    } catch (error) {
+      if (!this.#endsQuietly(error)) throw error
+    }
+    await this.#replica.sync()
+    return { latest: this.#replica.latestSeqno }
+  }
+
+  /** Up to what is durable at the call. The scan holds what it has still to read. */
+  async #catchUp(): Promise<void> {
+    const scan = this.#source.changes.scan(this.#from(), {
+      visibility: 'durable',
+      ...this.#signalOption(),
+    })
+    try {
+      for (;;) {
+        const events = await scan.nextBatch(BATCH_EVENTS)
+        await this.#take(events, scan.token)
+        if (events.length === 0) return
+        this.#progressed()
+      }
+    } finally {
+      await scan.close()
+    }
+  }
+
+  async #follow(): Promise<void> {
+    const tail = this.#source.changes.tail({
+      from: this.#from(),
+      visibility: 'durable',
+      maxBatchEvents: BATCH_EVENTS,
+      heartbeatMs: 0,
+      ...this.#signalOption(),
+    })
+    try {
+      for await (const { events, token } of tail) {
+        await this.#take(events, token)
+        this.#progressed()
+      }
+    } finally {
+      await tail.close()
+    }
+  }
+
+  /** As the replica's own token says it: the source holds it against its own history. */
+  #from(): number | ResumeToken {
+    const { changes } = this.#replica
+    const next = this.#replica.latestSeqno + 1
+    if (isStandIn(changes)) return next
+    const epoch = epochOf(changes, next - 1) ?? changes.epochs[0]!
+    // Fed with epochs and no token so far, it does not know the store's id; the epoch's, which is random, says as much.
+    const { storeId } = this.#source.changes.epochs.some(({ id }) => id === epoch.id)
+      ? this.#source.changes
+      : changes
+    return encodeToken({ storeId, epochId: epoch.id, epochFirst: epoch.first, next })
+  }
+
+  /** Applies whole commits in pieces, each of which finds its keyspaces made as they were at the source. */
+  async #take(events: readonly ChangeEvent[], token: ResumeToken): Promise<void> {
+    let start = 0
+    for (const [index, event] of events.entries()) {
+      // What comes behind may be of another keyspace of the same name.
+      const isDrop = event.type === 'RangeTombstone' && event.dropsKeyspace === true
+      if (!isDrop || index === events.length - 1) continue
+      await this.#apply(events.slice(start, index + 1), undefined)
+      start = index + 1
+    }
+    await this.#apply(start === 0 ? events : events.slice(start), token)
+  }
+
+  async #apply(events: readonly ChangeEvent[], token: ResumeToken | undefined): Promise<void> {
+    const seen = new Set<string>()
+    for (const { keyspace, seqno } of events) {
+      if (seen.has(keyspace)) continue
+      seen.add(keyspace)
+      await this.#prepareKeyspace(keyspace, seqno)
+    }
+    const { epochs } = this.#source.changes
+    // A source that is itself a replica and knows no source yet has no history to be named after.
+    const knowsItself = !isStandIn(this.#source.changes)
+    await this.#replica.replica.apply(events, {
+      ...(knowsItself ? { epochs: [...epochs] } : {}),
+      ...(knowsItself && token !== undefined ? { token } : {}),
+      ...this.#signalOption(),
+    })
+  }
+
+  /** Made with the source's options where it is new; given the source's merge operator where it has none. */
+  async #prepareKeyspace(name: string, seqno: number): Promise<void> {
+    const options = this.#source.keyspaceOptionsAt(name, seqno)
+    if (options === undefined) return
+    const known = this.#replica.keyspaceOptionsAt(name, this.#replica.latestSeqno + 1)
+    if (known !== undefined) {
+      if (options.mergeOperator === undefined || known.mergeOperator === options.mergeOperator)
+        return
+      await this.#replica.openKeyspace(name, { mergeOperator: options.mergeOperator })
+      return
+    }
+    await this.#replica.openKeyspace(name, name === DEFAULT_KEYSPACE ? {} : givenOptions(options))
+  }
+
+  #progressed(): void {
+    const { onProgress } = this.#options
+    onProgress?.({
+      latest: this.#replica.latestSeqno,
+      sourceLatest: this.#source.latestSeqno,
+    })
+  }
+
+  get #isAborted(): boolean {
+    return this.#options.signal?.aborted === true
+  }
+
+  #signalOption(): { signal?: AbortSignal } {
+    const { signal } = this.#options
+    return signal === undefined ? {} : { signal }
+  }
+
+  /** The signal, and the source's end: then what was applied is what there is. */
+  #endsQuietly(error: unknown): boolean {
+    if (hasCode(error, 'VARVE_ABORTED')) return this.#isAborted
+    const { stopAtLatest = false } = this.#options
+    const isEnd = hasCode(error, 'VARVE_CLOSED') && this.#source.isClosing
+    return isEnd && !stopAtLatest && !this.#replica.isClosing
+  }
+}
+
+function givenOptions(stored: StoredKeyspaceOptions): KeyspaceOptions {
+  const { mergeOperator, blobThresholdBytes, compression, bloomBitsPerKey, blockBytes } = stored
+  return {
+    ...(mergeOperator === undefined ? {} : { mergeOperator }),
+    blobThresholdBytes:
+      blobThresholdBytes === Number.POSITIVE_INFINITY ? false : blobThresholdBytes,
+    compression,
+    bloomBitsPerKey,
+    blockBytes,
+  }
+}
