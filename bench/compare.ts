@@ -59,7 +59,8 @@ try {
   const comparisons = compareCells(then.cells, now.cells)
   printTable(comparisonTable(comparisons, commit))
   for (const failure of [...then.failures, ...now.failures]) process.stderr.write(`\n${failure}\n`)
-  if (now.failures.length > 0 || comparisons.some(isRegression)) process.exitCode = 1
+  const failures = then.failures.length + now.failures.length
+  if (failures > 0 || comparisons.some(isRegression)) process.exitCode = 1
 } finally {
   runCommand('git', ['worktree', 'remove', '--force', checkout], projectFolder)
   rmSync(folder, { recursive: true, force: true })
