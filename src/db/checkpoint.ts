@@ -31,7 +31,7 @@ import type { Version } from '../version/version.ts'
 import { VersionSet } from '../version/version-set.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
-import { checkIsDirectory, checkLocation } from './location.ts'
+import { checkIsDirectory } from './location.ts'
 
 export interface CheckpointSource {
   readonly fs: FileSystem
@@ -79,7 +79,6 @@ export async function makeCheckpoint(
   source: CheckpointSource,
   location: string,
 ): Promise<{ seqno: number }> {
-  checkLocation(location)
   const { fs } = source
   const directory = fs.canonicalPath(location)
   checkIsDirectory(fs, directory)
@@ -205,9 +204,8 @@ async function writeLog(
         await nextTurn()
       }
     }
+    // The first sync of a log syncs its directory, too: with it the links are durable.
     await wal.sync()
-    // Once more, for the links: the log may have synced the directory before anything else was in it.
-    await fs.syncDirectory(directory)
   } finally {
     await wal.close()
   }

@@ -25,6 +25,7 @@ import { type CompactRange, decodeCompactRange } from './compact-range.ts'
 import type { Engine } from './engine.ts'
 import { closedError, type Health, type StoreStatus } from './health.ts'
 import type { HistoryInfo } from './history-info.ts'
+import { checkLocation } from './location.ts'
 import { type Keyspace, keyspaceStates } from './keyspace.ts'
 import {
   type KeyspaceDirectory,
@@ -321,6 +322,7 @@ export class Store {
   }
 
   async checkpoint(directory: string): Promise<{ seqno: number }> {
+    checkLocation(directory)
     const engine = this.#engine()
     const parts = this.#parts
     await engine.pipeline.drained()

@@ -1,0 +1,292 @@
+import { expect, test } from 'vitest'
+import { type ChangeEvent, replicate, Varve } from '../../src/index.ts'
+import { openStore } from '../../src/db/open.ts'
+import { MemoryFileSystem } from '../../src/testing/index.ts'
+import { codeOf, fixture, LOCATION } from './open.ts'
+
+const COPY = '/data/copy'
+
+async function eventsOf(store: Varve, from = 1): Promise<ChangeEvent[]> {
+  const events: ChangeEvent[] = []
+  for await (const event of store.scanSinceSeqno(from)) events.push(event)
+  return events
+}
+
+async function entriesOf(store: Varve): Promise<string[]> {
+  const entries = await store.entries().all()
+  return entries.map(([key, value]) => `${key.toString('hex')}=${value.toString('hex')}`)
+}
+
+function openAt(
+  fs: MemoryFileSystem,
+  location: string,
+  options: Parameters<typeof openStore>[1] = {},
+): Promise<Varve> {
+  return openStore(location, {
+    memtableBytes: 64 * 1024,
+    syncIntervalMs: 0,
+    history: 'all',
+    environment: { fs },
+    ...options,
+  })
+}
+
+/** Segments, history, blob files, and something in the log. */
+async function fill(store: Varve): Promise<void> {
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 50; i++) await store.put(`k${i}`, `${round}`)
+    await store.put(`big${round}`, Buffer.alloc(20_000, round))
+    await store.flush()
+  }
+  await store.compact()
+  await store.put('in the log', '1', { meta: 'm' })
+  await store.deleteRange('k1', 'k2')
+}
+
+test('a checkpoint is the whole store, with its history and its consumers', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  const consumer = await store.consumer('c')
+  await consumer.ack(20)
+  const { seqno } = await store.checkpoint(COPY)
+  expect(seqno).toBe(store.history().latest)
+  await consumer.ack(30)
+  await store.put('later', '1')
+  const copy = await openAt(fs, COPY)
+  expect(await eventsOf(copy)).toEqual((await eventsOf(store)).slice(0, seqno))
+  expect(copy.consumers()).toMatchObject([{ name: 'c', position: 20, state: 'active' }])
+  expect(await copy.get('later')).toBeUndefined()
+  expect(await copy.get('in the log')).toEqual(Buffer.from('1'))
+  expect(await copy.verify()).toMatchObject({ ok: true })
+  await copy.close()
+  await store.close()
+})
+
+test('a checkpoint opened as a primary is another branch of the same store', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  const { seqno } = await store.checkpoint(COPY)
+  const { token } = store.scanSinceSeqno(seqno + 1)
+  const copy = await openAt(fs, COPY)
+  const [ours, theirs] = [store.history(), copy.history()]
+  expect(theirs.storeId).toBe(ours.storeId)
+  expect(theirs.epochs.slice(0, -1)).toEqual(ours.epochs)
+  expect(theirs.epochs.at(-1)).toMatchObject({ epoch: ours.epoch + 1, first: seqno + 1 })
+  expect(await copy.scanSinceSeqno(token).nextBatch()).toEqual([])
+  await copy.put('here', '1')
+  await store.put('there', '1')
+  expect(
+    await codeOf(() => store.scanSinceSeqno(copy.scanSinceSeqno(seqno + 2).token).nextBatch()),
+  ).toBe('VARVE_HISTORY_DIVERGED')
+  expect(await codeOf(() => replicate(copy, store))).toBe('VARVE_INVALID_ARGUMENT')
+  await copy.close()
+  await store.close()
+})
+
+test('neither store minds what becomes of the other', async () => {
+  const { fs, open } = fixture({ history: 'none' })
+  const store = await open()
+  await fill(store)
+  const before = await entriesOf(store)
+  await store.checkpoint(COPY)
+  const copy = await openAt(fs, COPY)
+  for (let i = 0; i < 50; i++) await store.put(`k${i}`, 'new')
+  await store.compact()
+  await copy.deleteRange('')
+  await copy.compact()
+  expect(await entriesOf(copy)).toEqual([])
+  expect(await store.get('k7')).toEqual(Buffer.from('new'))
+  expect(await store.verify()).toMatchObject({ ok: true })
+  await copy.close()
+  await Varve.destroy(COPY, { environment: { fs } })
+  expect(fs.stat(COPY)).toBeUndefined()
+  expect(await store.verify()).toMatchObject({ ok: true })
+  expect(before.length).toBeGreaterThan(40)
+  await store.close()
+})
+
+test('a replica of a source that has given up its beginning is based on a checkpoint', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  await store.truncateHistory(100)
+  await store.checkpoint(COPY)
+  await store.put('later', '1')
+  const replica = await openAt(fs, COPY, { role: 'replica' })
+  expect(replica.role).toBe('replica')
+  expect(replica.history().epochs).toEqual(store.history().epochs)
+  await replicate(store, replica, { stopAtLatest: true })
+  expect(await eventsOf(replica, 100)).toEqual(await eventsOf(store, 100))
+  expect(await entriesOf(replica)).toEqual(await entriesOf(store))
+  await replica.close()
+  await store.close()
+})
+
+test('a checkpoint of a replica is one, and knows where to go on', async () => {
+  const source = await fixture().open()
+  const { fs, open } = fixture({ role: 'replica' })
+  const replica = await open()
+  await fill(source)
+  await replicate(source, replica, { stopAtLatest: true })
+  await replica.checkpoint(COPY)
+  await source.put('later', '1')
+  const copy = await openAt(fs, COPY)
+  expect(copy.role).toBe('replica')
+  expect(copy.history().sourceToken).toBe(replica.history().sourceToken)
+  await replicate(source, copy, { stopAtLatest: true })
+  expect(await eventsOf(copy)).toEqual(await eventsOf(source))
+  for (const store of [source, replica, copy]) await store.close()
+})
+
+test('checkpoints are consistent while the store is written, flushed and compacted', async () => {
+  const { fs, open } = fixture({ memtableBytes: 16 * 1024, segmentBytes: 16 * 1024 })
+  const store = await open({}, { level0Trigger: 2 } as never)
+  let isDone = false
+  const writing = (async () => {
+    for (let i = 0; !isDone; i++) {
+      const batch = store.batch()
+      for (let j = 0; j < 5; j++) batch.put(`k${(i * 7 + j * 13) % 200}`, `${i}`.repeat(20))
+      await store.write(batch)
+      if (i % 40 === 0) await store.deleteRange(`k${i % 9}`, `k${(i % 9) + 1}`)
+    }
+  })()
+  for (let i = 0; i < 4; i++) {
+    const directory = `${COPY}${i}`
+    const { seqno } = await store.checkpoint(directory)
+    const copy = await openAt(fs, directory)
+    expect(copy.history().latest).toBe(seqno)
+    expect(await copy.verify()).toMatchObject({ ok: true })
+    const events = await eventsOf(copy)
+    expect(events.at(-1)!.commitLast).toBe(seqno)
+    const expected: ChangeEvent[] = []
+    for await (const event of store.scanSinceSeqno(1, { upTo: seqno })) expected.push(event)
+    expect(events).toEqual(expected)
+    await copy.close()
+  }
+  isDone = true
+  await writing
+  await store.close()
+})
+
+test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])(
+  'files are copied where links are refused with %s',
+  async (code) => {
+    const { fs, open } = fixture()
+    const store = await open()
+    await fill(store)
+    const link = fs.link.bind(fs)
+    let refused = 0
+    fs.link = () => {
+      refused++
+      throw Object.assign(new Error(code), { code })
+    }
+    await store.checkpoint(COPY)
+    fs.link = link
+    expect(refused).toBe(1)
+    await store.close()
+    await Varve.destroy(LOCATION, { environment: { fs } })
+    const copy = await openAt(fs.crash('lost'), COPY)
+    expect(await copy.verify()).toMatchObject({ ok: true })
+    expect(await copy.get('big1')).toEqual(Buffer.alloc(20_000, 1))
+    await copy.close()
+  },
+)
+
+test('a directory that is not new or empty is refused', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await store.put('a', '1')
+  await store.checkpoint(COPY)
+  for (const directory of [COPY, LOCATION, '/data', `${COPY}/CURRENT`]) {
+    expect(await codeOf(() => store.checkpoint(directory)), directory).toBe(
+      'VARVE_INVALID_ARGUMENT',
+    )
+  }
+  fs.makeDirectory('/data/empty')
+  expect(await store.checkpoint('/data/empty')).toEqual({ seqno: 1 })
+  expect(await codeOf(() => store.checkpoint(7 as never))).toBe('ERR_INVALID_ARG_TYPE')
+  const reader = await open({ readOnly: true })
+  expect(await codeOf(() => reader.checkpoint('/data/other'))).toBe('VARVE_READ_ONLY')
+  await reader.close()
+  await store.close()
+  expect(await codeOf(() => store.checkpoint('/data/other'))).toBe('VARVE_CLOSED')
+})
+
+test('two checkpoints at once do not get into the same directory', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  const codes = await Promise.all([1, 2].map(() => codeOf(() => store.checkpoint(COPY))))
+  expect(codes.filter((code) => code === 'no error')).toHaveLength(1)
+  const copy = await openAt(fs, COPY)
+  expect(await copy.verify()).toMatchObject({ ok: true })
+  await copy.close()
+  await store.close()
+})
+
+test('a checkpoint that fails leaves the directory empty and the store as it was', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  fs.inject({ operation: 'write', file: /copy\/.*MANIFEST/, effect: 'ENOSPC' })
+  expect(await codeOf(() => store.checkpoint(COPY))).toBe('VARVE_NO_SPACE')
+  expect([...fs.files().keys()].filter((path) => path.startsWith(COPY))).toEqual([])
+  expect(store.status).toBe('open')
+  fs.clearFaults()
+  await store.checkpoint(COPY)
+  const copy = await openAt(fs, COPY)
+  expect(await copy.verify()).toMatchObject({ ok: true })
+  await copy.close()
+  await store.close()
+})
+
+test.each([
+  ['only a log', false],
+  ['files', true],
+] as const)(
+  'a crash in the middle leaves a whole checkpoint or a directory that open refuses: %s',
+  async (_what, hasFiles) => {
+    const base = fixture()
+    let store = await base.open()
+    await store.put('a', '1')
+    if (hasFiles) {
+      await store.put('big', Buffer.alloc(9_000))
+      await store.flush()
+      await store.put('a', '2')
+    }
+    const expected = await eventsOf(store)
+    await store.sync()
+    const outcomes = new Set<unknown>()
+    for (let operation = 1; !outcomes.has('made'); operation++) {
+      const { fs, open } = fixture({}, base.fs.crash('kept'))
+      store = await open()
+      fs.dieAtOperation(fs.operationCount + operation)
+      const made = await codeOf(() => store.checkpoint(COPY))
+      if (made === 'no error') outcomes.add('made')
+      await store.close().catch(() => undefined)
+      for (const image of [fs.crash('lost'), fs.crash('kept'), fs.crash({ seed: operation })]) {
+        const isThere = image.stat(COPY) !== undefined && image.list(COPY).length > 0
+        let copy: Varve | undefined
+        const code = await codeOf(async () => {
+          copy = await openAt(image, COPY, { createIfMissing: false })
+        })
+        outcomes.add(code)
+        if (made === 'no error') expect(code).toBe('no error')
+        if (copy === undefined) {
+          // Nothing was made yet, or it says what it is; never a store that is empty, or lacks something.
+          expect(code).toBe(isThere ? 'VARVE_CORRUPTION' : 'VARVE_NOT_FOUND')
+          continue
+        }
+        expect(await eventsOf(copy)).toEqual(expected)
+        expect(image.list(COPY)).not.toContain('CHECKPOINT')
+        await copy.close()
+      }
+    }
+    expect(outcomes).toEqual(new Set(['VARVE_CORRUPTION', 'VARVE_NOT_FOUND', 'made', 'no error']))
+    store = await fixture({}, base.fs.crash('lost')).open()
+    expect(await eventsOf(store)).toEqual(expected)
+    await store.close()
+  },
+)
