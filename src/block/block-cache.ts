@@ -11,8 +11,9 @@
  * inside their size. A size that has no slab, or one that keeps evicting while another rests, takes over a slab of the size
  * that has most.
  *
- * What is larger than the largest slot (big blocks) and what has no number (blob values) lies in a side store, bounded in
- * bytes and evicted in the order of arrival with a second chance.
+ * What is larger than the largest slot (big blocks) and what has no number (blob values) lies in a side store, evicted in the
+ * order of arrival with a second chance. Slabs and side store share the capacity: a quarter of it is the side store's when it
+ * needs it, and slabs are given up for that; what it does not use the slabs may have.
  *
  * Slots hold the block without its trailer; bytes may be overwritten by the next `reserve`.
  */
@@ -27,8 +28,9 @@ const SLOT_BYTES: readonly number[] = [
 ]
 /** Blocks of more bytes go to the side store. */
 export const SLOT_BYTES_MAX = 65_536
-/** The share of the capacity that the side store may always use; beyond it, what the slabs have not taken. */
+/** One part in so many of the capacity is the side store's when it needs it. */
 const SIDE_SHARE = 4
+const NO_BYTES = new Uint8Array(0)
 
 interface SideEntry {
   readonly file: CacheFile
@@ -71,7 +73,8 @@ export class BlockCache {
   hits = 0
   misses = 0
   readonly #slabBytes: number
-  readonly #slabsMax: number
+  /** Numbers of slabs that were given up. */
+  readonly #freeSlabs: number[] = []
   readonly #sizes: SlotSize[]
   readonly #files: (CacheFile | undefined)[] = []
   /** By slot address: id of the file and number of the block that is there; file -1: free. */
@@ -86,8 +89,6 @@ export class BlockCache {
     while (slabBytes < SLAB_BYTES_MAX && slabBytes * 64 <= options.capacityBytes) slabBytes *= 2
     this.#slabBytes = slabBytes
     this.slabShift = Math.log2(slabBytes / UNIT_BYTES)
-    // One slab is the least that works at all, whatever the capacity.
-    this.#slabsMax = Math.max(1, Math.floor(options.capacityBytes / slabBytes))
     this.#sizes = SLOT_BYTES.map((bytes) => ({
       bytes,
       slabs: [],
@@ -101,7 +102,7 @@ export class BlockCache {
   }
 
   get stats(): { bytes: number; hits: number; misses: number } {
-    const bytes = this.slabs.length * this.#slabBytes + this.#sideBytes
+    const bytes = this.#slabsInUse * this.#slabBytes + this.#sideBytes
     return { bytes, hits: this.hits, misses: this.misses }
   }
 
@@ -171,13 +172,15 @@ export class BlockCache {
   /** Keeps `bytes` (taken over, never changed); false when there is no room for them at all. */
   putSide(file: CacheFile, key: number, bytes: Uint8Array): boolean {
     assert(file.id >= 0, 'the file is open in the cache')
-    const room = Math.max(
-      this.capacityBytes / SIDE_SHARE,
-      this.capacityBytes - this.slabs.length * this.#slabBytes,
-    )
     if (file.side.has(key)) return true
+    const share = this.capacityBytes / SIDE_SHARE
+    const room = Math.max(share, this.capacityBytes - this.#slabsInUse * this.#slabBytes)
     if (bytes.length > room / 2) return false
     this.#shrinkSide(room - bytes.length)
+    // Its own share may be in the hands of slabs. One of them is the least that works at all.
+    while (this.#slabsInUse > 1 && this.#totalBytes + bytes.length > this.capacityBytes) {
+      this.#giveUpSlab()
+    }
     const entry = { file, key, bytes, isReferenced: false }
     file.side.set(key, entry)
     this.#side.add(entry)
@@ -248,28 +251,41 @@ export class BlockCache {
     return slot
   }
 
+  get #slabsInUse(): number {
+    return this.slabs.length - this.#freeSlabs.length
+  }
+
+  get #totalBytes(): number {
+    return this.#slabsInUse * this.#slabBytes + this.#sideBytes
+  }
+
   #mayGrow(): boolean {
-    return this.slabs.length < this.#slabsMax
+    const side = Math.min(this.#sideBytes, this.capacityBytes / SIDE_SHARE)
+    const slabs = (this.#slabsInUse + 1) * this.#slabBytes
+    return this.#slabsInUse === 0 || slabs + side <= this.capacityBytes
   }
 
   #addSlab(size: SlotSize): void {
     let slab: number
     if (this.#mayGrow()) {
-      slab = this.slabs.length
-      this.slabs.push(Buffer.allocUnsafeSlow(this.#slabBytes))
+      slab = this.#freeSlabs.pop() ?? this.slabs.length
+      this.slabs[slab] = Buffer.allocUnsafeSlow(this.#slabBytes)
       this.#growOwners()
-      this.#shrinkSide(
-        Math.max(
-          this.capacityBytes / SIDE_SHARE,
-          this.capacityBytes - this.slabs.length * this.#slabBytes,
-        ),
-      )
+      this.#shrinkSide(this.capacityBytes - this.#slabsInUse * this.#slabBytes)
     } else {
       slab = this.#takeSlab(this.#largestOther(size))
     }
     size.slabs.push(slab)
     size.handSlab = size.slabs.length - 1
     size.handSlot = 0
+  }
+
+  #giveUpSlab(): void {
+    let largest = this.#sizes[0]!
+    for (const size of this.#sizes) if (size.slabs.length > largest.slabs.length) largest = size
+    const slab = this.#takeSlab(largest)
+    this.slabs[slab] = NO_BYTES
+    this.#freeSlabs.push(slab)
   }
 
   /** Moves a slab to a size that evicted twice all it holds while some other size evicted nothing. */

@@ -20,9 +20,9 @@
  * In memory: typed arrays, no object per block. The binary search compares two 32-bit words taken after the prefix that all
  * separators share, and looks at whole separators only when both are equal. About 40 bytes a block.
  */
-import { compareBytes, copyBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
-import { type ByteReader, VARINT_BYTES_MAX, varintBytes, writeVarint } from '../base/varint.ts'
+import { type ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
 import { BLOCK_FOOT_BYTES, BLOCK_TRAILER_BYTES, ENTRY_BYTES_MIN } from '../block/block-format.ts'
 import { COMPRESSION_RATIO_MAX } from '../block/codec.ts'
 
@@ -32,8 +32,7 @@ const ALL_VERSIONS: number = Number.POSITIVE_INFINITY
 /** Writes the index while blocks are finished. */
 export class BlockIndexBuilder {
   readonly #byKey: boolean
-  #bytes: Buffer = Buffer.allocUnsafe(4096)
-  #length = 0
+  readonly #writer: ByteWriter = new ByteWriter(4096)
   #previous: Uint8Array = EMPTY_BYTES
   count = 0
   largestBlockBytes = 0
@@ -44,7 +43,7 @@ export class BlockIndexBuilder {
 
   /** Size of the index so far. */
   get bytes(): number {
-    return this.#length
+    return this.#writer.length
   }
 
   /**
@@ -56,40 +55,26 @@ export class BlockIndexBuilder {
     separator: Uint8Array | undefined,
     continuedBelow: number | undefined,
   ): void {
-    const bytes = this.#withRoom(6 * VARINT_BYTES_MAX + (separator?.length ?? 0))
-    let at = writeVarint(bytes, this.#length, block.storedBytes)
-    at = writeVarint(bytes, at, block.rawBytes)
-    at = writeVarint(bytes, at, block.entries)
+    const writer = this.#writer
+    writer.varint(block.storedBytes).varint(block.rawBytes).varint(block.entries)
     if (this.#byKey && separator !== undefined) {
       const previous = this.#previous
       const limit = Math.min(previous.length, separator.length)
       let shared = 0
       while (shared < limit && previous[shared] === separator[shared]) shared++
       const continues = continuedBelow === undefined ? 0 : 1
-      at = writeVarint(bytes, at, shared)
-      at = writeVarint(bytes, at, 2 * (separator.length - shared) + continues)
-      at = copyBytes(bytes, at, separator, shared, separator.length)
-      if (continuedBelow !== undefined) at = writeVarint(bytes, at, continuedBelow)
+      writer.varint(shared).varint(2 * (separator.length - shared) + continues)
+      writer.raw(separator.subarray(shared))
+      if (continuedBelow !== undefined) writer.varint(continuedBelow)
       this.#previous = separator
     }
-    this.#length = at
     this.count++
     if (block.rawBytes > this.largestBlockBytes) this.largestBlockBytes = block.rawBytes
   }
 
   finish(): Buffer {
-    const head = Buffer.alloc(varintBytes(this.count))
-    writeVarint(head, 0, this.count)
-    return Buffer.concat([head, this.#bytes.subarray(0, this.#length)])
-  }
-
-  #withRoom(bytes: number): Buffer {
-    if (this.#length + bytes > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#length + bytes))
-      this.#bytes.copy(larger, 0, 0, this.#length)
-      this.#bytes = larger
-    }
-    return this.#bytes
+    const head = new ByteWriter(VARINT_BYTES_MAX).varint(this.count)
+    return Buffer.concat([head.bytes(), this.#writer.bytes()])
   }
 }
 

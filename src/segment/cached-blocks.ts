@@ -47,7 +47,10 @@ export class CachedBlocks {
       this.start = cache.offsetOf(slot)
       return true
     }
-    if (this.#enterLarge(block)) return true
+    if (this.#enterLarge(block)) {
+      if (cached !== undefined) this.#cache!.hits++
+      return true
+    }
     if (!mayRead) return false
     this.#read(block)
     return true
@@ -80,7 +83,6 @@ export class CachedBlocks {
     const { cached } = this
     const large = cached === undefined ? undefined : this.#cache!.side(cached, block)
     if (large !== undefined) {
-      this.#cache!.hits++
       this.#point(large, 0)
       return true
     }

@@ -29,7 +29,7 @@
 import { U48_MAX } from '../base/bytes.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import { META_BYTES_MAX } from '../base/entry-kind.ts'
-import { type ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
+import { type ByteReader, ByteWriter } from '../base/varint.ts'
 import { BitReader, type BitWriter } from './bit-stream.ts'
 
 export const CHUNK_EVENTS = 2048
@@ -37,8 +37,6 @@ const NO_GAPS = 63
 const RICE_PARAMETER_MAX = 44
 const RICE_ESCAPE = 20
 const ASCENDING = 0x80
-/** Gap 69 bits, ordinal 31, commit 73, time 56, meta 12: no event takes more. */
-const EVENT_BYTES_MAX = 32
 
 /**
  * Events in seqno order. What is needed once a commit only stays in the order in which the events were collected:
@@ -60,10 +58,9 @@ interface CommitRun {
   /** Ids in `metas`, from 1; 0: none. */
   readonly metaIds: Int32Array
   readonly metas: Buffer[]
-  readonly metaBytes: number
 }
 
-/** Events [from, to) as one chunk, without its checksum, in a writer that has room for that too. */
+/** Events [from, to) as one chunk, without its checksum. */
 export function encodeChunk(
   events: SortedEvents,
   from: number,
@@ -76,8 +73,7 @@ export function encodeChunk(
   const run = collectCommits(events, from, to)
   const { metas } = run
   let timeMs = run.tables[0]!.timeMs[run.commitIds[0]!]!
-  const capacity = EVENT_BYTES_MAX * (to - from + 2) + run.metaBytes
-  const writer = new ByteWriter(capacity)
+  const writer = new ByteWriter(8 * (to - from) + 64)
   writer.varint(to - from).varint(seqnos[from]!)
   writer.u8(parameter)
   writer.u8(packing.width | (packing.ascending ? ASCENDING : 0)).varint(packing.base)
@@ -145,7 +141,6 @@ function collectCommits(events: SortedEvents, from: number, to: number): CommitR
     commitIds: new Int32Array(to - from),
     metaIds: new Int32Array(to - from),
     metas: [] as Buffer[],
-    metaBytes: 0,
   }
   const ids = new Map<string, number>()
   let commitEnd = 0
@@ -164,7 +159,6 @@ function collectCommits(events: SortedEvents, from: number, to: number): CommitR
     if (id === undefined) {
       id = run.metas.push(meta)
       ids.set(text, id)
-      run.metaBytes += meta.length + VARINT_BYTES_MAX
     }
     run.metaIds[at] = id
   }

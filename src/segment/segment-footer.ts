@@ -23,7 +23,7 @@ import { readU16, readU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import { corruption, VarveError } from '../base/errors.ts'
-import { ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
+import { ByteReader, ByteWriter } from '../base/varint.ts'
 import { BLOCK_BYTES_MAX } from '../block/block-format.ts'
 import type { BlobReference, SegmentMeta } from './segment-meta.ts'
 
@@ -73,12 +73,9 @@ export function encodeFooter(footer: Omit<SegmentFooter, 'bytes'>): Buffer {
   const { meta, parts } = footer
   const { firstKey, lastKey, coverStart, coverEnd, blobReferences } = meta
   const builtWith = Buffer.from(footer.builtWith, 'utf8')
-  // Writers of the full size at once: nothing in here grows.
-  let capacity = 512 + builtWith.length + blobReferences.length * 2 * VARINT_BYTES_MAX
-  for (const key of [firstKey, lastKey, coverStart, coverEnd]) capacity += key?.length ?? 0
-  const writer = new ByteWriter(capacity)
+  const writer = new ByteWriter(512)
   const property = (tag: number, fill: (body: ByteWriter) => void): void => {
-    const body = new ByteWriter(capacity)
+    const body = new ByteWriter(64)
     fill(body)
     writer.varint(tag).block(body.bytes())
   }

@@ -11,6 +11,7 @@ import type { EntryArena } from './entry-arena.ts'
 export interface GatherResult {
   /** How many of the ordinals were read; fewer when the arena became full. */
   readonly gathered: number
+  /** Blocks that entries were taken from; with `seen`, those of them that it did not know. */
   readonly blocksRead: number
   readonly bytesRead: number
 }
@@ -20,7 +21,8 @@ const GAP_BYTES_MAX = 2 ** 15
 
 /**
  * Reads the entries with these ordinals (ascending, `count` of them) into `target`, one row each, until it is full.
- * `mayRead`: on the calling thread, 2 us a read, else in the thread pool, 20 us.
+ * `mayRead`: on the calling thread, 2 us a read, else in the thread pool, 20 us. `seen`: one bit a block, set when the block
+ * was counted. Each block that is read is checked, also when it was seen: what was good in memory may have rotted on the disk.
  */
 export async function gatherEntries(
   file: ByteSource,
@@ -29,6 +31,7 @@ export async function gatherEntries(
   count: number,
   target: EntryArena,
   mayRead: boolean,
+  seen: Uint8Array | undefined,
 ): Promise<GatherResult> {
   const { index } = source
   const { positions, firstOrdinals } = index
@@ -53,7 +56,7 @@ export async function gatherEntries(
       const next = index.blockOfOrdinal(ordinals[gathered]!, block)
       if (next > last) break
       block = next
-      blocksRead++
+      if (seen === undefined || takeBit(seen, block)) blocksRead++
       const stored = isOwn ? buffer : target.bytes
       const end = firstOrdinals[block + 1]!
       gathered = takeFromBlock(source, block, stored, positions[block]! - position, end, ordinals, {
@@ -175,4 +178,12 @@ function copyEntry(
   for (let i = 0; i < shared; i++) into[to++] = bytes[firstKey + i]!
   if (isInside) into.copyWithin(to, suffixAt, suffixAt + rest + valueBytes)
   else into.set(bytes.subarray(suffixAt, suffixAt + rest + valueBytes), to)
+}
+
+/** Sets the bit; true when it was not set. */
+function takeBit(bits: Uint8Array, index: number): boolean {
+  const mask = 1 << (index & 7)
+  if ((bits[index >>> 3]! & mask) !== 0) return false
+  bits[index >>> 3]! |= mask
+  return true
 }

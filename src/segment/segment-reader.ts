@@ -202,16 +202,18 @@ export class SegmentReader {
 
   /**
    * Reads the entries with these ordinals (ascending) into `target`, one row each, until it is full. Each block is read once,
-   * neighbours together. `mayRead`: on the calling thread, which is ten times faster when the page cache has them.
+   * neighbours together. `mayRead`: on the calling thread, which is ten times faster when the page cache has them. `seen`: one
+   * bit a block, so that `blocksRead` counts a block once over several calls.
    */
   async gather(
     ordinals: Int32Array,
     count: number,
     target: EntryArena,
     mayRead = false,
+    seen?: Uint8Array,
   ): Promise<GatherResult> {
     const opened = mayRead ? this.#ready() : await this.#readyAsync()
-    return await gatherEntries(this.#file, opened.source, ordinals, count, target, mayRead)
+    return await gatherEntries(this.#file, opened.source, ordinals, count, target, mayRead, seen)
   }
 
   /** Visits every data block in file order, checked; see segment-blocks.ts. */

@@ -3,8 +3,10 @@ import { CommitTable, NO_COMMIT } from '../../src/base/commit-table.ts'
 import { FLAG_DERIVED, KIND_DELETE, KIND_INSERT, KIND_MERGE } from '../../src/base/entry-kind.ts'
 import type { FragmentedRanges } from '../../src/base/range-tombstones.ts'
 import type { BlockCache } from '../../src/block/block-cache.ts'
+import { runReadsSync } from '../../src/block/read-fully.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { hashKey, KeyHash } from '../../src/block/key-hash.ts'
+import { openSteps } from '../../src/segment/opened-segment.ts'
 import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
 import { SegmentReader } from '../../src/segment/segment-reader.ts'
 import { SegmentWriter, type SegmentWriterOptions } from '../../src/segment/segment-writer.ts'
@@ -106,6 +108,8 @@ export interface WrittenSegment {
   readonly path: string
   readonly meta: SegmentMeta
   readonly bytes: Buffer
+  /** What the first data block takes in the file; 0 when there is none. */
+  readonly firstBlockBytes: number
 }
 
 export function writeSegment(
@@ -124,7 +128,10 @@ export function writeSegment(
   if (ranges !== undefined) writer.addRangeFragments(ranges)
   const meta = writer.finish()
   file.close()
-  return { fs, path, meta, bytes: Buffer.from(fs.files().get(path)!) }
+  const opened = fs.openRead(path)
+  const { index } = runReadsSync(opened, openSteps(path, opened.size, meta))
+  const firstBlockBytes = index.count === 0 ? 0 : index.storedBytes(0)
+  return { fs, path, meta, bytes: Buffer.from(fs.files().get(path)!), firstBlockBytes }
 }
 
 export function openSegment(written: WrittenSegment, cache?: BlockCache): SegmentReader {
