@@ -15,14 +15,17 @@ export interface Build {
 
 export const projectFolder: string = join(benchFolder(), '..')
 
-/** `npm ci` in bench/, when it was not run since the lock file changed. */
+/**
+ * `npm install` in bench/, when it was not run since the lock file changed. Not `npm ci`: it refuses a lock file that lacks
+ * optional packages for other platforms. The lock file is followed and stays as it is.
+ */
 export function installPeers(): void {
   const folder = benchFolder()
   const mark = join(folder, 'node_modules', '.package-lock.json')
   const lock = join(folder, 'package-lock.json')
   if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return
   process.stderr.write('installing the peers into bench/node_modules …\n')
-  runCommand('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error'], folder)
+  runCommand('npm', ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'], folder)
 }
 
 export function buildBench(): Build {
