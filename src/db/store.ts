@@ -4,82 +4,30 @@
  * The reading half is here; the writing half is `Engine`, which a readOnly store does not have.
  */
 import { randomBytes } from '../env/random.ts'
-import type { BlockCache } from '../block/block-cache.ts'
 import { invalidArgument, VarveError } from '../base/errors.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
-import type { Environment } from '../env/environment.ts'
-import type { FileCache } from '../env/file-cache.ts'
-import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
-import type { Timers } from '../env/timers.ts'
-import type { SegmentCache } from '../segment/segment-cache.ts'
-import type { SnapshotRegistry } from '../version/pins.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
-import type { Version } from '../version/version.ts'
-import type { StateChange } from '../version/version-edit.ts'
 import { checkName, checkSeqno } from './arguments.ts'
 import { type Batch, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import type { Changes } from './changes.ts'
 import { makeCheckpoint } from './checkpoint.ts'
 import { type CompactRange, decodeCompactRange } from './compact-range.ts'
 import type { Engine } from './engine.ts'
-import { closedError, type Health, type StoreStatus } from './health.ts'
+import { closedError, type StoreStatus } from './health.ts'
 import type { HistoryInfo } from './history-info.ts'
 import { checkLocation } from './location.ts'
 import { type Keyspace, keyspaceStates } from './keyspace.ts'
-import {
-  type KeyspaceDirectory,
-  type KeyspaceState,
-  keyspaceNotFound,
-} from './keyspace-directory.ts'
-import type { KeyspaceRegistry } from './keyspace-registry.ts'
+import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import type { KeyspaceOptions } from './options.ts'
 import { Reader } from './reader.ts'
+import type { StoreParts } from './store-parts.ts'
 import { Replica } from './replica.ts'
 import { type Snapshot, Snapshots } from './snapshots.ts'
-import { blobStats, keyspaceStats, type StoreCounters, type StoreStats } from './stats.ts'
+import { blobStats, keyspaceStats, type StoreStats } from './stats.ts'
 import type { StoreEmitter } from './store-events.ts'
 import { type VerifyOptions, type VerifyReport, verifyStore } from './verify.ts'
-import type { ViewCache } from './view-cache.ts'
 import { readOnlyError, type WriteOptions, Writer } from './writer.ts'
-
-export interface StoreParts {
-  readonly location: string
-  readonly directory: string
-  readonly environment: Environment
-  readonly timers: Timers
-  readonly fs: FileSystem
-  readonly files: FileCache
-  readonly blockCache: BlockCache
-  readonly segments: SegmentCache
-  readonly lock: DirectoryLock | undefined
-  readonly sync: boolean
-  readonly health: Health
-  readonly events: StoreEmitter
-  readonly counters: StoreCounters
-  readonly keyspaces: KeyspaceDirectory
-  readonly registry: KeyspaceRegistry
-  readonly defaultKeyspace: KeyspaceState
-  readonly snapshots: SnapshotRegistry
-  readonly views: ViewCache
-  readonly changes: Changes
-  /** Undefined for a readOnly store. */
-  readonly engine: Engine | undefined
-  currentVersion(): Version
-  latestSeqno(): number
-  durableSeqno(): number
-  /** On a readOnly store: takes in what its writer did. */
-  reload(): Promise<void>
-  /** Logs in use, with the bytes of each that were acknowledged. */
-  logs(): readonly { readonly number: number; readonly bytes: number }[]
-  manifestPath(): string
-  memtableBytes(): number
-  retainedBytes(): number
-  /** One edit of the state; durable when it resolves. Only with an engine. */
-  readonly changeState: (change: StateChange) => Promise<void>
-  /** Records a clean close and gives everything back. */
-  shutDown(): Promise<void>
-}
 
 export class Store {
   readonly location: string
