@@ -8,6 +8,7 @@ import { FLAG_DROPS_KEYSPACE, FLAG_OPEN_END, KIND_RANGE_DELETE } from '../base/e
 import { invalidArgument, VarveError } from '../base/errors.ts'
 import type { CommitEncoder } from '../batch/commit-encoder.ts'
 import { encodeFields } from '../batch/commit-encoder.ts'
+import { AbortWatch } from '../write/abort-watch.ts'
 import type { CommitPipeline } from '../write/commit-pipeline.ts'
 import type { PendingCommit } from '../write/pending-commit.ts'
 import { Staging } from '../write/staging.ts'
@@ -65,6 +66,7 @@ type EncodedCommit = Pick<PendingCommit, 'bytes' | 'start' | 'end' | 'operations
 export class Writer {
   readonly #given: CommitPipeline | undefined
   readonly #staging = new Staging()
+  readonly #aborts = new AbortWatch(aborted)
   readonly #options: WriterOptions
 
   constructor(options: WriterOptions) {
@@ -202,7 +204,7 @@ export class Writer {
         unwatch: undefined,
       }
       const signal = options?.signal
-      if (signal !== undefined) watch(commit, signal)
+      if (signal !== undefined) this.#aborts.add(commit, signal)
       this.#pipeline.submit(commit)
     })
   }
@@ -212,15 +214,6 @@ function recordOf(encoder: CommitEncoder, fields: Buffer): EncodedCommit {
   const { operations, userBytes } = encoder
   const bytes = encoder.finish(fields)
   return { bytes, start: 0, end: bytes.length, operations, userBytes }
-}
-
-function watch(commit: PendingCommit, signal: AbortSignal): void {
-  const onAbort = (): void => {
-    commit.aborted = aborted(signal)
-    commit.reject(commit.aborted)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
-  commit.unwatch = () => signal.removeEventListener('abort', onAbort)
 }
 
 function fieldsOf(options: WriteOptions | undefined, acks: readonly BatchAck[]): Buffer {

@@ -124,6 +124,24 @@ describe('what a call refuses, before anything is written', () => {
     expect(await codeOf(() => written)).toBe('VARVE_ABORTED')
     expect(await db.put('k', 'w')).toBe(1)
   })
+
+  test('many writes may share a signal', async () => {
+    const warnings: Error[] = []
+    const listen = (warning: Error): void => void warnings.push(warning)
+    process.on('warning', listen)
+    const { signal } = new AbortController()
+    await Promise.all(Array.from({ length: 50 }, () => db.put('k', 'v', { signal })))
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', listen)
+    expect(warnings).toEqual([])
+    const controller = new AbortController()
+    const writes = [1, 2, 3].map(() =>
+      codeOf(() => db.put('k', 'v', { signal: controller.signal })),
+    )
+    controller.abort()
+    expect(await Promise.all(writes)).toEqual(['VARVE_ABORTED', 'VARVE_ABORTED', 'VARVE_ABORTED'])
+    expect(db.history().latest).toBe(50)
+  })
 })
 
 describe('what open refuses', () => {
