@@ -19,9 +19,9 @@ import { LevelOutput } from './level-output.ts'
 import { SegmentSink } from './segment-sink.ts'
 import { SortedCover } from './sorted-cover.ts'
 
-const SLICE_ENTRIES = 1024
-/** Bytes of values that count as one entry more. */
-const SLICE_BYTES = 256
+/** An entry is as much work as so many bytes; a slice is about a thousand small entries. */
+const ENTRY_WORK = 256
+const SLICE_WORK: number = 1024 * ENTRY_WORK
 
 export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
   const files = new JobFiles(context.fs, job)
@@ -90,11 +90,11 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
         assert(commitId !== NO_COMMIT, 'an event at or above the drop floor has its commit')
         eventsIn.add(entry.seqno)
       }
-      sorter.accept(entry, run.commits, commitId)
+      sorter.accept(entry, run.commits, commitId, merge!.isSameKey)
       entries++
-      work += 1 + (entry.valueEnd - entry.valueStart) / SLICE_BYTES
+      work += ENTRY_WORK + entry.valueEnd - entry.valueStart
       merge!.next()
-      if (work >= SLICE_ENTRIES) {
+      if (work >= SLICE_WORK) {
         work = 0
         if (history.isFull) yield* history.flush()
         yield* segments.settle()

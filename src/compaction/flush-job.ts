@@ -19,9 +19,9 @@ import { JobFiles } from './job-files.ts'
 import { type OpenSegment, SegmentSink } from './segment-sink.ts'
 import { SortedCover } from './sorted-cover.ts'
 
-const SLICE_ENTRIES = 1024
-/** Bytes of values that count as one entry more. */
-const SLICE_BYTES = 256
+/** An entry is as much work as so many bytes; a slice is about a thousand small entries. */
+const ENTRY_WORK = 256
+const SLICE_WORK: number = 1024 * ENTRY_WORK
 const FILES_SYNCED_TOGETHER = 16
 
 export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
@@ -143,11 +143,18 @@ class Flush {
     )
     const iterator = memtable.iterator(keyspace.id)
     let work = 0
+    let lastStart = 0
+    let lastEnd = -1
     for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
-      sorter.accept(iterator, commits, this.#commitOf[iterator.ordinal]!)
+      // The arena stays where it is: the key before is compared in place.
+      const { keyStart, keyEnd } = iterator
+      const isSameKey = hasSameKey(iterator.keyBytes, keyStart, keyEnd, lastStart, lastEnd)
+      lastStart = keyStart
+      lastEnd = keyEnd
+      sorter.accept(iterator, commits, this.#commitOf[iterator.ordinal]!, isSameKey)
       this.#entries++
-      work += 1 + (iterator.valueEnd - iterator.valueStart) / SLICE_BYTES
-      if (work >= SLICE_ENTRIES) {
+      work += ENTRY_WORK + iterator.valueEnd - iterator.valueStart
+      if (work >= SLICE_WORK) {
         work = 0
         yield undefined
       }
@@ -164,7 +171,8 @@ class Flush {
     for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
       if (iterator.seqno >= this.#job.dropFloor) retired.add(iterator.ordinal)
       this.#entries++
-      if (++work % SLICE_ENTRIES === 0) yield undefined
+      work += ENTRY_WORK
+      if (work % SLICE_WORK === 0) yield undefined
     }
     iterator.close()
   }
@@ -210,8 +218,8 @@ class Flush {
       } else {
         writer.add(arena, keyStart, keyEnd, seqno, kind, arena, valueStart, valueEnd, commits, id)
       }
-      work += 1 + (valueEnd - valueStart) / SLICE_BYTES
-      if (work >= SLICE_ENTRIES) {
+      work += ENTRY_WORK + valueEnd - valueStart
+      if (work >= SLICE_WORK) {
         work = 0
         yield undefined
       }
@@ -343,4 +351,17 @@ function commitsByOrdinal(memtable: Memtable): Int32Array {
     commitOf.fill(id, first, first + commits.size[id]!)
   }
   return commitOf
+}
+
+/** From the end: neighbours in key order differ there. */
+function hasSameKey(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  otherStart: number,
+  otherEnd: number,
+): boolean {
+  if (end - start !== otherEnd - otherStart) return false
+  for (let i = 1; i <= end - start; i++) if (bytes[end - i] !== bytes[otherEnd - i]) return false
+  return true
 }

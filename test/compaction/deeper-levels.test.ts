@@ -7,7 +7,10 @@ function deeper(...levels: string[]): DeeperLevels {
 }
 
 function bottoms(levels: DeeperLevels, keys: string): string {
-  return [...keys].filter((key) => levels.isBottom(Buffer.from(key), 0, 1)).join('')
+  return keys
+    .split('')
+    .filter((key) => levels.isBottom(Buffer.from(key), 0, 1))
+    .join('')
 }
 
 function hull(levels: DeeperLevels, start: string, end?: string): string {

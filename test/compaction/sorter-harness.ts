@@ -148,10 +148,13 @@ export function sortEntries(input: SortInput): Recorder {
   }
   const sorter = new EntrySorter(rules, recorder)
   const iterator = new ListIterator(input.entries)
+  let last: string | undefined
   for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
+    const key = String(Buffer.from(iterator.keyBytes.subarray(iterator.keyStart, iterator.keyEnd)))
     const isEvent = (iterator.kind & FLAG_DERIVED) === 0
     const id = isEvent ? commits.add(iterator.seqno, 1, 0, undefined) : NO_COMMIT
-    sorter.accept(iterator, commits, id)
+    sorter.accept(iterator, commits, id, key === last)
+    last = key
   }
   sorter.finish()
   return recorder
