@@ -109,8 +109,7 @@ function attemptContains(
   mayRead: boolean,
 ): boolean | Promise<void> {
   const { walk } = view.scratch
-  walk.begin(view, keyspace.id, key, snapshot, mayRead, ASK_MEMTABLES)
-  const status = walk.next()
+  const status = walk.first(view, keyspace.id, key, snapshot, mayRead, ASK_MEMTABLES)
   const answer =
     status === BLOCKED
       ? walk.whenLoaded()

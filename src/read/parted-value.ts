@@ -76,8 +76,7 @@ export function attempt(
   memtableCover: number,
 ): Buffer | undefined | PartedValue {
   const { walk } = view.scratch
-  walk.begin(view, keyspace.id, key, snapshot, mayRead, memtableCover)
-  const status = walk.next()
+  const status = walk.first(view, keyspace.id, key, snapshot, mayRead, memtableCover)
   let answer: Buffer | undefined | PartedValue
   if (status === FOUND) {
     const kind = walk.kind & (KIND_MASK | FLAG_BLOB)

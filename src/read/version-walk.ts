@@ -6,13 +6,14 @@
  * memtables and the segments of L0 hold disjoint ranges of seqnos, and what lies deeper in the levels was there before. So the
  * first version found is the newest, and a range tombstone found on the way hides all that is older and ends the walk.
  *
- * One object serves all lookups: `begin`, `next` until it is not FOUND (or enough), `end`. After BLOCKED, take `whenLoaded()`
- * at once, wait for it, and begin anew.
+ * One object serves all lookups: `first`, `next` until it is not FOUND (or enough), `end`. After BLOCKED, take `whenLoaded()`
+ * at once, wait for it, and begin anew. Most lookups end with `first`: what only `next` needs is kept only for operands.
  *
  * Memtables tell range tombstones apart only for the latest seqno and for open snapshots. A cursor reads on at the seqno that
  * was the latest when it was made, and so do many lookups in one call: they bring what the memtables said then
  * (`memtableCover`).
  */
+import { KIND_MASK, KIND_MERGE } from '../base/entry-kind.ts'
 import { type Memtable, MemtableEntry } from '../memtable/memtable.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import {
@@ -32,7 +33,6 @@ import type { ReadView } from './read-view.ts'
 export const ASK_MEMTABLES = -1
 
 const EMPTY = new Uint8Array(0)
-const NO_LEVELS: readonly (readonly SegmentMeta[])[] = []
 
 /**
  * Newest range tombstone over the key in the memtables that `snapshot` sees; 0: none. To be asked while `snapshot` is the latest
@@ -63,74 +63,66 @@ export class VersionWalk {
   memtable: Memtable | undefined = undefined
   ordinal = 0
 
-  #view: ReadView | undefined = undefined
-  #keyspaceId = 0
-  #key: Uint8Array = EMPTY
-  #end = 0
-  #snapshot = 0
-  #mayRead = true
-  #asksMemtables = true
   /** Newest range tombstone over the key in the sources so far. */
   #covered = 0
+  /** Where the search goes on. */
   #nextMemtable = 0
-  /** The source of the last version may have older ones. */
-  #isInside = false
-  #levels = NO_LEVELS
   #level = 0
   #nextInLevel = 0
   #reader: SegmentReader | undefined = undefined
-  #isHashed = false
   readonly #entry: MemtableEntry = new MemtableEntry()
   readonly #found: FoundEntry = new FoundEntry()
   readonly #hash: KeyHash = new KeyHash()
 
-  /** `memtableCover`: newest range tombstone over the key in all memtables, or ASK_MEMTABLES. */
-  begin(
+  // Kept for `next`.
+  #view: ReadView | undefined = undefined
+  #keyspaceId = 0
+  #key: Uint8Array = EMPTY
+  #snapshot = 0
+  #mayRead = true
+  #asksMemtables = true
+
+  /**
+   * The newest version with a seqno of at most `snapshot`. ABSENT: there is none, or a range tombstone hides it.
+   * `memtableCover`: newest range tombstone over the key in all memtables, or ASK_MEMTABLES.
+   */
+  first(
     view: ReadView,
     keyspaceId: number,
     key: Uint8Array,
     snapshot: number,
     mayRead: boolean,
     memtableCover: number,
-  ): void {
-    this.#view = view
-    this.#keyspaceId = keyspaceId
-    this.#key = key
-    this.#end = key.length
-    this.#snapshot = snapshot
-    this.#mayRead = mayRead
-    this.#asksMemtables = memtableCover === ASK_MEMTABLES
-    this.#covered = this.#asksMemtables ? 0 : memtableCover
+  ): FindStatus {
+    const asks = memtableCover === ASK_MEMTABLES
+    this.#covered = asks ? 0 : memtableCover
     this.#nextMemtable = 0
-    this.#isInside = false
-    this.#level = -1
-    this.#reader = undefined
-    this.#isHashed = false
-    this.memtable = undefined
-  }
-
-  /** Lets go of everything: a lookup long ago must not keep a memtable in memory. */
-  end(): void {
-    this.#view = undefined
-    this.#key = EMPTY
-    this.#levels = NO_LEVELS
-    this.#reader = undefined
-    this.memtable = undefined
-    this.bytes = EMPTY
-  }
-
-  /** The next older version. ABSENT: there is none, or a range tombstone hides it. */
-  next(): FindStatus {
-    if (this.#level < 0) {
-      if (this.#nextInMemtables()) {
-        if (this.seqno < this.#covered) return ABSENT
-        return FOUND
-      }
-      // What covers in a memtable hides everything in segments.
-      if (this.#covered > 0) return ABSENT
-      this.#enterLevels()
+    const status = this.#search(view, keyspaceId, key, snapshot, mayRead, asks)
+    if (status === FOUND && (this.kind & KIND_MASK) === KIND_MERGE) {
+      this.#view = view
+      this.#keyspaceId = keyspaceId
+      this.#key = key
+      this.#snapshot = snapshot
+      this.#mayRead = mayRead
+      this.#asksMemtables = asks
     }
-    return this.#nextInSegments()
+    return status
+  }
+
+  /** The next older version, after an operand. */
+  next(): FindStatus {
+    const view = this.#view!
+    const key = this.#key
+    if (this.memtable !== undefined) {
+      if (this.memtable.older(this.#entry, this.#snapshot)) return this.#takeEntry(this.memtable)
+      const asks = this.#asksMemtables
+      return this.#search(view, this.#keyspaceId, key, this.#snapshot, this.#mayRead, asks)
+    }
+    const status = this.#find(this.#reader!, key, this.seqno - 1, this.#mayRead)
+    if (status !== ABSENT) return status
+    if (this.#covered > 0) return ABSENT
+    const { levels } = view.version.files(this.#keyspaceId)
+    return this.#searchLevels(view, levels, key, this.#snapshot, this.#mayRead)
   }
 
   /** What BLOCKED waits for. To be called before anything else is read. */
@@ -138,130 +130,111 @@ export class VersionWalk {
     return this.#reader!.loadBlocked()
   }
 
-  #nextInMemtables(): boolean {
-    const { memtables } = this.#view!
-    const entry = this.#entry
-    let memtable = this.memtable
-    if (this.#isInside && memtable !== undefined) {
-      if (memtable.older(entry, this.#snapshot)) return this.#takeMemtableEntry()
-      this.#isInside = false
+  /** Lets go of memtables and views: a lookup long ago must not keep them in memory. */
+  end(): void {
+    if (this.memtable !== undefined) {
+      this.memtable = undefined
+      this.bytes = EMPTY
+      this.#entry.bytes = EMPTY
     }
-    while (this.#nextMemtable < memtables.length) {
-      // What covers in a newer memtable hides everything in an older one.
-      if (this.#covered > 0 && this.#asksMemtables) return false
-      memtable = memtables[this.#nextMemtable++]!
-      if (memtable.firstSeqno > this.#snapshot) continue
-      if (this.#asksMemtables && memtable.hasRanges(this.#keyspaceId)) {
-        const covering = memtable.coveringSeqno(
-          this.#keyspaceId,
-          this.#key,
-          0,
-          this.#end,
-          this.#snapshot,
-        )
-        if (covering > this.#covered) this.#covered = covering
-      }
-      if (memtable.find(this.#keyspaceId, this.#key, 0, this.#end, this.#snapshot, entry)) {
-        this.memtable = memtable
-        this.#isInside = true
-        return this.#takeMemtableEntry()
-      }
+    if (this.#view !== undefined) {
+      this.#view = undefined
+      this.#key = EMPTY
     }
-    return false
   }
 
-  #takeMemtableEntry(): boolean {
+  /** In the memtables from `#nextMemtable` on, then in all segments. */
+  #search(
+    view: ReadView,
+    keyspaceId: number,
+    key: Uint8Array,
+    snapshot: number,
+    mayRead: boolean,
+    asks: boolean,
+  ): FindStatus {
+    const { memtables } = view
+    for (let i = this.#nextMemtable; i < memtables.length; i++) {
+      const memtable = memtables[i]!
+      if (memtable.firstSeqno > snapshot) continue
+      // What covers in a newer memtable hides everything in an older one.
+      if (asks && this.#covered > 0) return ABSENT
+      if (asks && memtable.hasRanges(keyspaceId)) {
+        this.#covered = memtable.coveringSeqno(keyspaceId, key, 0, key.length, snapshot)
+      }
+      if (memtable.find(keyspaceId, key, 0, key.length, snapshot, this.#entry)) {
+        this.#nextMemtable = i + 1
+        return this.#takeEntry(memtable)
+      }
+    }
+    this.memtable = undefined
+    // What covers in a memtable hides everything in segments.
+    if (this.#covered > 0) return ABSENT
+    this.#level = 0
+    this.#nextInLevel = 0
+    const { levels } = view.version.files(keyspaceId)
+    return this.#searchLevels(view, levels, key, snapshot, mayRead)
+  }
+
+  #takeEntry(memtable: Memtable): FindStatus {
     const entry = this.#entry
+    this.memtable = memtable
+    if (entry.seqno < this.#covered) return ABSENT
     this.seqno = entry.seqno
     this.kind = entry.kind
     this.bytes = entry.bytes
     this.valueStart = entry.valueStart
     this.valueEnd = entry.valueEnd
     this.ordinal = entry.ordinal
-    return true
+    return FOUND
   }
 
-  #enterLevels(): void {
-    this.memtable = undefined
-    this.#isInside = false
-    this.#levels = this.#view!.version.files(this.#keyspaceId).levels
-    this.#level = 0
-    this.#nextInLevel = 0
-  }
-
-  #nextInSegments(): FindStatus {
-    if (this.#isInside) {
-      const status = this.#find(this.seqno - 1)
-      if (status !== ABSENT) return status
-      this.#isInside = false
-      if (this.#covered > 0) return ABSENT
-    }
-    for (;;) {
-      const meta = this.#nextSegment()
-      if (meta === undefined) return ABSENT
-      if (meta.minSeqno > this.#snapshot) continue
-      const covers = mayCover(meta, this.#key, 0, this.#end)
-      const holds = mayHold(meta, this.#key, 0, this.#end)
+  /** In the segments from `#level`, `#nextInLevel` on: each one of L0, one of each deeper level. */
+  #searchLevels(
+    view: ReadView,
+    levels: readonly (readonly SegmentMeta[])[],
+    key: Uint8Array,
+    snapshot: number,
+    mayRead: boolean,
+  ): FindStatus {
+    const end = key.length
+    let isHashed = false
+    while (this.#level < levels.length) {
+      const level = levels[this.#level]!
+      const index = this.#level === 0 ? this.#nextInLevel++ : firstNotBelow(level, key, 0, end)
+      const meta = level[index]
+      if (this.#level > 0 || meta === undefined) this.#level++
+      if (meta === undefined || meta.minSeqno > snapshot) continue
+      const covers = mayCover(meta, key, 0, end)
+      const holds = mayHold(meta, key, 0, end)
       if (!covers && !holds) continue
-      const reader = this.#view!.segments.reader(meta)
+      const reader = view.segments.reader(meta)
       this.#reader = reader
       if (covers) {
-        if (!reader.isOpen && !this.#mayRead) return BLOCKED
-        const covering = reader.coveringSeqno(this.#key, 0, this.#end, this.#snapshot)
-        if (covering > this.#covered) this.#covered = covering
+        if (!reader.isOpen && !mayRead) return BLOCKED
+        this.#covered = reader.coveringSeqno(key, 0, end, snapshot)
       }
       if (holds) {
-        const status = this.#find(this.#snapshot)
+        if (!isHashed) hashKey(key, 0, end, this.#hash)
+        isHashed = true
+        const status = this.#find(reader, key, snapshot, mayRead)
         if (status !== ABSENT) return status
       }
       if (this.#covered > 0) return ABSENT
     }
+    return ABSENT
   }
 
-  /** The next segment that may say something about the key: each one of L0, one of each deeper level. */
-  #nextSegment(): SegmentMeta | undefined {
-    const levels = this.#levels
-    while (this.#level < levels.length) {
-      const level = levels[this.#level]!
-      if (this.#level === 0) {
-        if (this.#nextInLevel < level.length) return level[this.#nextInLevel++]
-        this.#level = 1
-      } else {
-        this.#level++
-        if (level.length === 0) continue
-        const meta = level[firstNotBelow(level, this.#key, 0, this.#end)]
-        if (meta !== undefined) return meta
-      }
-    }
-    return undefined
-  }
-
-  /** The newest version with a seqno of at most `limit` in the current segment, unless a range tombstone hides it. */
-  #find(limit: number): FindStatus {
-    if (!this.#isHashed) {
-      this.#isHashed = true
-      hashKey(this.#key, 0, this.#end, this.#hash)
-    }
+  /** The newest version with a seqno of at most `limit` in this segment, unless a range tombstone hides it. */
+  #find(reader: SegmentReader, key: Uint8Array, limit: number, mayRead: boolean): FindStatus {
     const found = this.#found
-    const status = this.#reader!.find(
-      this.#key,
-      0,
-      this.#end,
-      this.#hash,
-      limit,
-      this.#mayRead,
-      found,
-    )
-    if (status === FOUND) {
-      if (found.seqno < this.#covered) return ABSENT
-      this.#isInside = true
-      this.seqno = found.seqno
-      this.kind = found.kind
-      this.bytes = found.bytes
-      this.valueStart = found.valueStart
-      this.valueEnd = found.valueEnd
-      return FOUND
-    }
-    return status
+    const status = reader.find(key, 0, key.length, this.#hash, limit, mayRead, found)
+    if (status !== FOUND) return status
+    if (found.seqno < this.#covered) return ABSENT
+    this.seqno = found.seqno
+    this.kind = found.kind
+    this.bytes = found.bytes
+    this.valueStart = found.valueStart
+    this.valueEnd = found.valueEnd
+    return FOUND
   }
 }
