@@ -1,0 +1,189 @@
+/**
+ * Prints the change stream of a store that is open for reading, and follows it beside its writer.
+ *
+ * ```
+ * scan from token to what is there ─> lines ─> position line ─> files changed? refresh ─> scan from token ...
+ * ```
+ *
+ * Scans, not a tail: each goes on from a token, so that a writer that lost what we saw, and gave the seqnos out anew, is found
+ * out at once rather than followed.
+ */
+import fs from 'node:fs'
+import path from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { ResumeToken } from '../cdc/resume-token.ts'
+import type { ChangeFilter, ScanOptions } from '../cdc/streams.ts'
+import type { Varve } from '../db/varve.ts'
+import {
+  CHANGE_FORMAT,
+  CHANGE_FORMAT_VERSION,
+  encodeEvent,
+  type LineEncodings,
+  type PositionLine,
+  type SourceLine,
+} from './change-line.ts'
+import { loadVersion } from './store-access.ts'
+import type { Terminal } from './terminal.ts'
+
+export interface StreamOptions {
+  readonly from: number | ResumeToken
+  /** Inclusive; undefined: to the latest, or for ever. */
+  readonly upTo: number | undefined
+  readonly filter: ChangeFilter
+  readonly follow: boolean
+  readonly hasControls: boolean
+  readonly encodings: LineEncodings
+  readonly heartbeatMs: number
+  readonly pollMs: number
+  readonly signal: AbortSignal
+  /** Ends after the first whole commit with which so many events were printed. */
+  readonly limit: number | undefined
+}
+
+const BATCH_EVENTS = 1_000
+
+export async function printChanges(
+  location: string,
+  store: Varve,
+  options: StreamOptions,
+  terminal: Terminal,
+): Promise<void> {
+  const { follow, upTo, signal } = options
+  const printer = new ChangePrinter(location, store, options, terminal)
+  const watch = new DirectoryWatch(location)
+  let from = options.from
+  for (;;) {
+    watch.look()
+    await printer.printSource()
+    from = await printer.printUpToLatest(from)
+    if (!follow || signal.aborted || printer.isDone || printer.next > (upTo ?? Infinity)) return
+    let quietSince = Date.now()
+    while (!watch.hasChanged()) {
+      if (!(await waited(options.pollMs, signal))) return
+      if (options.heartbeatMs === 0 || Date.now() - quietSince < options.heartbeatMs) continue
+      await printer.printPosition(from)
+      quietSince = Date.now()
+    }
+    watch.look()
+    await store.refresh()
+  }
+}
+
+class ChangePrinter {
+  next = 0
+  /** As many events as were asked for. */
+  isDone = false
+  readonly #location: string
+  readonly #store: Varve
+  readonly #options: StreamOptions
+  readonly #terminal: Terminal
+  #sourceText = ''
+  #printed = 0
+
+  constructor(location: string, store: Varve, options: StreamOptions, terminal: Terminal) {
+    this.#location = location
+    this.#store = store
+    this.#options = options
+    this.#terminal = terminal
+  }
+
+  async printUpToLatest(from: number | ResumeToken): Promise<ResumeToken> {
+    const { filter, upTo, limit, encodings, signal } = this.#options
+    const options: ScanOptions = { ...filter }
+    if (upTo !== undefined) options.upTo = upTo
+    if (limit !== undefined) options.limit = limit - this.#printed
+    const scan = this.#store.scanSinceSeqno(from, options)
+    try {
+      while (!signal.aborted) {
+        const events = await scan.nextBatch(BATCH_EVENTS)
+        for (const event of events) await this.#terminal.line(encodeEvent(event, encodings))
+        this.#printed += events.length
+        this.next = scan.position
+        if (events.length > 0) await this.printPosition(scan.token)
+        else break
+      }
+      // A filter may have let nothing through: the position moves on all the same.
+      const hasMoved = this.next !== scan.position
+      this.next = scan.position
+      this.isDone = limit !== undefined && this.#printed >= limit
+      if (hasMoved) await this.printPosition(scan.token)
+      await this.#terminal.flush()
+      return scan.token
+    } finally {
+      await scan.close()
+    }
+  }
+
+  async printPosition(token: ResumeToken): Promise<void> {
+    if (!this.#options.hasControls) return
+    const line: PositionLine = { control: 'position', next: this.next, token }
+    await this.#terminal.line(JSON.stringify(line))
+    await this.#terminal.flush()
+  }
+
+  async printSource(): Promise<void> {
+    if (!this.#options.hasControls) return
+    const { storeId, epochs } = this.#store.history()
+    const line: SourceLine = {
+      control: 'source',
+      format: CHANGE_FORMAT,
+      version: CHANGE_FORMAT_VERSION,
+      storeId,
+      epochs,
+      keyspaces: await keyspacesOf(this.#location),
+    }
+    const text = JSON.stringify(line)
+    if (text === this.#sourceText) return
+    this.#sourceText = text
+    await this.#terminal.line(text)
+  }
+}
+
+/** Merge operators by keyspace: a replica makes its keyspaces with them. */
+async function keyspacesOf(location: string): Promise<SourceLine['keyspaces']> {
+  const { state } = await loadVersion(location)
+  const live = state.keyspaces.filter(({ droppedAt }) => droppedAt === undefined)
+  return Object.fromEntries(
+    live.map(({ name, options: { mergeOperator } }) => [
+      name,
+      mergeOperator === undefined ? {} : { mergeOperator },
+    ]),
+  )
+}
+
+/** Tells from names, sizes and times whether a writer did anything: a look costs far less than a refresh. */
+export class DirectoryWatch {
+  readonly #directory: string
+  #seen = ''
+
+  constructor(directory: string) {
+    this.#directory = directory
+  }
+
+  look(): void {
+    this.#seen = this.#signature()
+  }
+
+  hasChanged(): boolean {
+    return this.#signature() !== this.#seen
+  }
+
+  #signature(): string {
+    const parts: string[] = []
+    for (const name of fs.readdirSync(this.#directory).sort()) {
+      const stat = fs.statSync(path.join(this.#directory, name), { throwIfNoEntry: false })
+      if (stat !== undefined) parts.push(`${name} ${stat.size} ${stat.mtimeMs}`)
+    }
+    return parts.join('\n')
+  }
+}
+
+/** False when `signal` ended it. */
+export async function waited(ms: number, signal: AbortSignal): Promise<boolean> {
+  try {
+    await sleep(ms, undefined, { signal })
+    return true
+  } catch {
+    return false
+  }
+}

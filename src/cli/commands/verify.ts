@@ -1,0 +1,54 @@
+import type { Command } from 'commander'
+import { examples } from '../examples.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
+import { addOperatorsOption, type StoreChoice } from '../shared-options.ts'
+import { withReader } from '../store-access.ts'
+import type { Terminal } from '../terminal.ts'
+import { amountText, bytesText } from '../words.ts'
+
+interface Choice extends StoreChoice {
+  readonly json?: boolean
+}
+
+export function addVerify(program: Command, terminal: Terminal): void {
+  const command = program
+    .command('verify <dir>')
+    .description('Read every byte, check every checksum and the stream; exit code 5 for damage.')
+    .option('--json', 'the report as JSON')
+  addOperatorsOption(command)
+    .addHelpText(
+      'after',
+      examples(
+        ['varve verify ./store', 'one line for each problem'],
+        ['varve verify ./store --json | jq .problems', 'for programs'],
+      ),
+    )
+    .action((location: string, choice: Choice) =>
+      withReader(location, choice, async (store) => {
+        let bar: { update(done: number): void; stop(): void } | undefined
+        const report = await store.verify({
+          onProgress: (done, total) => {
+            bar ??= terminal.progress('verify', total)
+            bar.update(done)
+          },
+        })
+        bar?.stop()
+        if (choice.json === true) await terminal.json(report)
+        else {
+          for (const { file, offset, code, message } of report.problems) {
+            const where = offset === undefined ? file : `${file} at ${offset}`
+            await terminal.line(`${where}: ${message} [${code}]`)
+          }
+        }
+        const read = `${amountText(report.filesChecked, 'file')}, ${bytesText(report.bytesChecked)}`
+        if (!report.ok) {
+          const what = amountText(report.problems.length, 'problem')
+          throw new CommandError(
+            `${what} in ${read}. \`varve repair\` keeps the rest.`,
+            EXIT.corruption,
+          )
+        }
+        if (choice.json !== true) await terminal.line(`ok: ${read}`)
+      }),
+    )
+}

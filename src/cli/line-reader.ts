@@ -1,0 +1,67 @@
+/**
+ * Splits a stream of bytes into lines and remembers where each one ends, so that reading can go on there another time.
+ */
+import fs from 'node:fs'
+import { CommandError } from './exit-codes.ts'
+
+export interface Line {
+  readonly text: string
+  /** Counted from 1. */
+  readonly number: number
+  /** Offset of the byte behind it. */
+  readonly end: number
+}
+
+export interface LineStart {
+  /** Bytes and lines that were read another time. */
+  readonly offset: number
+  readonly lines: number
+}
+
+const LINE_BYTES_MAX = 2 ** 28
+const LINE_FEED = 0x0a
+
+/** Lines of a file, or of stdin where it is '-', as they arrive: all that a chunk completes at once. */
+export async function* readLines(
+  file: string,
+  start: LineStart = { offset: 0, lines: 0 },
+): AsyncGenerator<Line[], undefined> {
+  const input =
+    file === '-'
+      ? process.stdin
+      : fs.createReadStream(file, { start: start.offset, highWaterMark: 2 ** 18 })
+  let { offset, lines } = start
+  let rest: Buffer[] = []
+  let restBytes = 0
+  for await (const data of input) {
+    const chunk = data as Buffer
+    const found: Line[] = []
+    let from = 0
+    for (let at = chunk.indexOf(LINE_FEED); at >= 0; at = chunk.indexOf(LINE_FEED, from)) {
+      const bytes = Buffer.concat([...rest, chunk.subarray(from, at)])
+      rest = []
+      restBytes = 0
+      offset += bytes.length + 1
+      from = at + 1
+      found.push({ text: withoutReturn(bytes), number: ++lines, end: offset })
+    }
+    if (from < chunk.length) {
+      rest.push(chunk.subarray(from))
+      restBytes += chunk.length - from
+    }
+    if (restBytes > LINE_BYTES_MAX) {
+      throw new CommandError(`Line ${lines + 1} is longer than ${LINE_BYTES_MAX} bytes.`)
+    }
+    if (found.length > 0) yield found
+  }
+  if (restBytes > 0) {
+    const bytes = Buffer.concat(rest)
+    yield [{ text: withoutReturn(bytes), number: lines + 1, end: offset + bytes.length }]
+  }
+  return undefined
+}
+
+function withoutReturn(bytes: Buffer): string {
+  const end = bytes.at(-1) === 0x0d ? bytes.length - 1 : bytes.length
+  return bytes.toString('utf8', 0, end)
+}
