@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { main as auditTrail } from '../../examples/audit-trail.ts'
 import { main as cacheInvalidation } from '../../examples/cache-invalidation.ts'
+import { main as replica } from '../../examples/replica.ts'
 import { main as searchIndex } from '../../examples/search-index.ts'
 import { main as snapshotThenStream } from '../../examples/snapshot-then-stream.ts'
 
@@ -39,4 +40,17 @@ test('a mirror streams while it can and copies a snapshot when it must', async (
   expect(how).toEqual(['copied', 'streamed', 'copied'])
   expect(state).toContain('key3=changed')
   expect(state).toHaveLength(9)
+})
+
+test('replicas follow, start from a checkpoint, and take over', async () => {
+  const { told, state } = await replica(directory)
+  expect(told).toEqual([
+    'the first replica has seqno 100',
+    'the second begins with 51',
+    'Insert at 101',
+    'epochs: 1, 102',
+  ])
+  expect(state).toContain('key3=changed')
+  expect(state).toContain('key4=after the change')
+  expect(state).toHaveLength(10)
 })
