@@ -8,14 +8,16 @@ import { DROPPED_COUNTRY, fillAtlas, plannedOperations } from '../../examples/de
 import { replay } from '../../examples/demo/replay.ts'
 import { type Atlas, openAtlas } from '../../examples/demo/stores.ts'
 
+/** Enough for a country to get a page of its own, which is a value in a blob file. */
+const PAGED_COUNTRY = 'ES'
 const SOME = 600
 const nothing = (): void => undefined
 
-/** Cities of the country that is deleted, and as many others. */
+/** Cities of the country that is deleted, and of another. */
 function someCities(): City[] {
   const cities = loadCities()
   const dropped = cities.filter((city) => city.country === DROPPED_COUNTRY).slice(0, SOME / 2)
-  const others = cities.filter((city) => city.country !== DROPPED_COUNTRY).slice(0, SOME / 2)
+  const others = cities.filter((city) => city.country === PAGED_COUNTRY).slice(0, SOME)
   return [...others, ...dropped]
 }
 
