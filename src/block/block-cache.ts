@@ -173,8 +173,11 @@ export class BlockCache {
   putSide(file: CacheFile, key: number, bytes: Uint8Array): boolean {
     assert(file.id >= 0, 'the file is open in the cache')
     if (file.side.has(key)) return true
-    const share = this.capacityBytes / SIDE_SHARE
-    const room = Math.max(share, this.capacityBytes - this.#slabsInUse * this.#slabBytes)
+    const besideOneSlab = this.capacityBytes - Math.min(1, this.#slabsInUse) * this.#slabBytes
+    const room = Math.max(
+      Math.min(this.capacityBytes / SIDE_SHARE, besideOneSlab),
+      this.capacityBytes - this.#slabsInUse * this.#slabBytes,
+    )
     if (bytes.length > room / 2) return false
     this.#shrinkSide(room - bytes.length)
     // Its own share may be in the hands of slabs. One of them is the least that works at all.

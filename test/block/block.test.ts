@@ -71,10 +71,17 @@ describe('a block', () => {
         const block = build(entries, tagged)
         expect(blockProblem(block, 0, block.length, entries.length)).toBeUndefined()
         const found = [...blockEntries(block, 0, block.length)]
-        expect(found.map(({ key, seqno, kind, value }) => ({ key, seqno, kind, value }))).toEqual(
-          entries.map((entry) => ({ ...entry })),
-        )
-        for (const { key, tag } of found) expect(tag).toBe(tagged ? tagOf(key) : undefined)
+        expect(found).toHaveLength(entries.length)
+        for (const { slot, key, seqno, kind, value, tag } of found) {
+          const entry = entries[slot]!
+          const isRight =
+            key.equals(entry.key) &&
+            entry.value.equals(value) &&
+            seqno === entry.seqno &&
+            kind === entry.kind &&
+            tag === (tagged ? tagOf(key) : undefined)
+          if (!isRight) expect.fail(`entry ${slot} is another`)
+        }
       }),
       { numRuns: 150 },
     )

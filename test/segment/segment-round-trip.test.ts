@@ -76,7 +76,7 @@ describe.each(VARIANTS)('a segment with %j', (options) => {
   test('finds no key that is not there', () => {
     const reader = openSegment(written, new BlockCache({ capacityBytes: 2 ** 22 }))
     const result = new FoundEntry()
-    for (const { key } of segment.entries) {
+    for (const { key } of segment.entries.slice(0, 800)) {
       for (const other of [Buffer.concat([key, Buffer.from([0])]), key.subarray(0, -1)]) {
         if (modelFind(segment, other, Infinity) !== undefined) continue
         const status = reader.find(other, 0, other.length, hashOf(other), 1e9, true, result)
