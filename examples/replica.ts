@@ -63,7 +63,9 @@ export async function main(directory: string): Promise<{ told: string[]; state: 
       .join(', ')}`,
   )
 
-  const state = (await second.entries().all()).map(([key, value]) => `${key}=${value}`)
+  const state = (await second.entries().all()).map(
+    ([key, value]) => `${key.toString()}=${value.toString()}`,
+  )
   await first.close()
   await second.close()
   return { told, state }

@@ -15,7 +15,6 @@
  *
  * An operation's seqno is the first plus its index. A range delete has its start as key and its end as value.
  */
-import { COMMIT_BYTES_MAX } from '../base/entry-kind.ts'
 import { RECORD_HEADER_BYTES } from '../record/record-header.ts'
 
 export const COMMIT_FIRST_SEQNO_AT: number = RECORD_HEADER_BYTES
@@ -33,5 +32,3 @@ export const FIELD_ACK = 4
 export const FIELD_SOURCE_TOKEN = 6
 /** A replica's copy of its source's epochs; see version/store-state.ts. */
 export const FIELD_EPOCHS = 8
-
-export const COMMIT_RECORD_BYTES_MAX: number = COMMIT_BYTES_MAX

@@ -11,7 +11,7 @@
  * files, because segments count what they refer to.
  */
 import { VALUE_BYTES_MAX } from '../base/entry-kind.ts'
-import { varintBytes, VARINT_BYTES_MAX, writeVarint } from '../base/varint.ts'
+import { VARINT_BYTES_MAX, writeVarint } from '../base/varint.ts'
 
 /** Checksum, length, seqno. */
 export const BLOB_FRAME_HEADER_BYTES = 14
@@ -49,10 +49,6 @@ export function encodeBlobReference(
 ): number {
   const afterFile = writeVarint(target, at, location.file)
   return writeVarint(target, writeVarint(target, afterFile, location.offset), location.length)
-}
-
-export function blobReferenceBytes(location: BlobLocation): number {
-  return varintBytes(location.file) + varintBytes(location.offset) + varintBytes(location.length)
 }
 
 /** The reference in bytes[start, end); undefined when they are none. */

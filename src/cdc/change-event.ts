@@ -1,7 +1,6 @@
 /**
  * Change events as callers get them: plain objects, a few fixed shapes, with Buffers the caller owns.
  */
-import { EMPTY_BYTES } from '../base/bytes.ts'
 import { assert } from '../base/assert.ts'
 import {
   FLAG_DROPS_KEYSPACE,
@@ -127,9 +126,6 @@ function makeBare(
   if ((kind & FLAG_DROPS_KEYSPACE) !== 0) Object.assign(event, { dropsKeyspace: true })
   return event
 }
-
-/** Stands in for a value until it is read from its blob file. */
-export const PENDING_VALUE: Buffer = EMPTY_BYTES
 
 /** Puts a value that was read from a blob file into an event that was made without. */
 export function setValue(event: ChangeEvent, value: Buffer): void {

@@ -131,10 +131,6 @@ export function checkConsumerOptions(options: unknown): ConsumerOptions {
   return checked(options, CONSUMER_CHECKS) as ConsumerOptions
 }
 
-export function checkFilterOptions(options: unknown): ChangeFilterOptions {
-  return checked(options, FILTER_CHECKS) as ChangeFilterOptions
-}
-
 /** Reads `from`. Strings are tokens, or one of `words`. */
 export function parseFrom(from: unknown, words: readonly ('now' | 'oldest')[] = []): From {
   if (typeof from === 'string') {

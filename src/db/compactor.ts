@@ -1,7 +1,6 @@
 /**
  * Runs what the picker proposes, and `compact()`: plans the job at the moment it starts, turns its result into one edit.
  */
-import { VarveError } from '../base/errors.ts'
 import { sparseBlobs } from '../compaction/blob-picker.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
 import type { Job, JobResult } from '../compaction/job.ts'
@@ -249,9 +248,4 @@ export class Compactor {
       durationMs,
     })
   }
-}
-
-/** For callers that find the store closing in the middle. */
-export function compactionAborted(): VarveError {
-  return new VarveError('VARVE_CLOSED', 'the store was closed while it was compacted')
 }

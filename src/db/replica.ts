@@ -3,7 +3,7 @@
  *
  * ```
  * applyChanges ──check, copy──> turn ──same history? no hole? keyspaces?──> one record per commit ──> pipeline
- *                                                                  └─ the last one carries the source's token and epochs
+ *                                            the first one carries the source's epochs, the last one its token
  * ```
  *
  * Everything that can be refused is refused before the first commit is handed on. The calls take turns, and nothing else on a
@@ -259,7 +259,15 @@ export class Replica {
       for (const [index, commit] of commits.entries()) {
         const isLast = index === commits.length - 1
         if (!this.#hasKeyspaces(commit)) await this.#makeKeyspaces(commit)
-        queued.push(this.#submit(commit, isLast ? fields : NO_FIELDS, signal))
+        // Epochs go first: where only some of the commits get through, those must not count as of an older epoch.
+        const carried =
+          index === 0 || isLast
+            ? {
+                token: isLast ? fields.token : undefined,
+                epochs: index === 0 ? fields.epochs : undefined,
+              }
+            : NO_FIELDS
+        queued.push(this.#submit(commit, carried, signal))
         queuedBytes += commit.bytes
         applied += commit.operations.length
         const mayWait = queued.length < QUEUED_COMMITS_MAX && queuedBytes < QUEUED_BYTES_MAX
@@ -314,7 +322,8 @@ export class Replica {
       }
       this.#learn(fields)
     }
-    const hasEffects = dropped !== undefined || fields !== NO_FIELDS
+    const hasEffects =
+      dropped !== undefined || fields.token !== undefined || fields.epochs !== undefined
     try {
       return await writer.commit(
         encoder,
@@ -351,7 +360,7 @@ export class Replica {
   }
 }
 
-/** What the last commit of a call carries. */
+/** What the first and the last commit of a call carry. */
 interface SourceFields {
   readonly token: ResumeToken | undefined
   readonly epochs: readonly Epoch[] | undefined

@@ -1,7 +1,6 @@
 /**
  * What `stats()` tells, gathered without reading anything.
  */
-import type { BlockCache } from '../block/block-cache.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Version } from '../version/version.ts'
 
@@ -88,10 +87,6 @@ export function blobStats(version: Version): StoreStats['blobs'] {
   for (const blob of version.blobs.values()) bytes += blob.bytes
   for (const live of version.blobLiveBytes.values()) liveBytes += live
   return { files: version.blobs.size, bytes, liveBytes }
-}
-
-export function cacheStats(cache: BlockCache): StoreStats['blockCache'] {
-  return cache.stats
 }
 
 function summarize(segments: readonly SegmentMeta[]): Omit<LevelStats, 'level'> {

@@ -2,7 +2,7 @@
  * A test for the compiler: what `varve` and `varve/testing` export is what test/contract/ declares, both ways, for every
  * member that is named there. More may be exported; a file system's methods, in particular, are our own to design.
  *
- * Where something differs, the assignment to `agreed` fails and the message lists it: 'OpenOptions: sync' is a member that is
+ * Where something differs, the assignments at the end fail and the message lists it: 'OpenOptions: sync' is a member that is
  * missing or of another type, '(modifiers)' one that is optional or readonly on one side only.
  */
 import type * as ours from '../../src/index.ts'
@@ -129,11 +129,14 @@ type Difference<A, B> = [DifferingMember<A, B>] extends [never]
     : '(modifiers)'
   : Extract<DifferingMember<A, B>, string>
 
-type Wrong =
-  | { [N in keyof Shapes]: `${N}: ${Difference<Shapes[N][0], Shapes[N][1]>}` }[keyof Shapes]
-  | {
-      [N in keyof Types]: SameMember<Types[N][0], Types[N][1]> extends true ? never : N
-    }[keyof Types]
+type WrongShapes = {
+  [N in keyof Shapes]: `${N}: ${Difference<Shapes[N][0], Shapes[N][1]>}`
+}[keyof Shapes]
+
+type WrongTypes = {
+  [N in keyof Types]: SameMember<Types[N][0], Types[N][1]> extends true ? never : N
+}[keyof Types]
 
 /** Empty when all is as it should be. */
-export const agreed: Record<Wrong, never> = {}
+export const agreedShapes: Record<WrongShapes, never> = {}
+export const agreedTypes: Record<WrongTypes, never> = {}

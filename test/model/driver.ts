@@ -59,7 +59,12 @@ export const FOLDS: ReadonlyMap<string, Fold> = new Map<string, Fold>([
   ['custom', customFold],
 ])
 
-export const OPERATORS = { default: 'append', counters: 'counter', custom: 'custom', plain: undefined }
+export const OPERATORS = {
+  default: 'append',
+  counters: 'counter',
+  custom: 'custom',
+  plain: undefined,
+}
 
 export interface DriverOptions {
   readonly open?: OpenOptions
