@@ -19,6 +19,7 @@ import { FLAG_BLOB } from '../base/entry-kind.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import { corruption, type VarveError } from '../base/errors.ts'
 import { segmentFileName } from '../env/file-names.ts'
+import { readFailure } from '../read/read-failure.ts'
 import { BlobLoader } from './blob-loader.ts'
 import { type BatchLimits, ChangeBatchBuilder } from './change-batch.ts'
 import { CommitContext, makeEvent } from './change-event.ts'
@@ -109,6 +110,8 @@ export class ChangeReader {
         } else {
           await this.#takeFromSegments(view, batch)
         }
+      } catch (error) {
+        throw readFailure(error)
       } finally {
         view.release()
         this.#bytes.detach()

@@ -5,6 +5,7 @@
  * series (brackets the answer between two points), then the change indexes between them, one event per probe.
  */
 import { corruption, invalidArgument, wrongType } from '../base/errors.ts'
+import { readFailure } from '../read/read-failure.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
 import { partition } from './history-policy.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
@@ -27,6 +28,8 @@ export async function seqnoAt(source: ChangeSource, timestampMs: unknown): Promi
     const lower = Math.max(floor, (series[index - 1]?.seqno ?? 0) + 1)
     const upper = Math.min(series[index]?.seqno ?? first, inMemory)
     return await bisect(view, { lower, upper }, timestampMs)
+  } catch (error) {
+    throw readFailure(error)
   } finally {
     view.release()
   }

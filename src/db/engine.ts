@@ -13,7 +13,7 @@ import type { MergeOperator } from '../base/merge-operators.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import { extendSeries } from '../cdc/history-series.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
-import { isNoSpace, translateDiskError } from '../env/disk-errors.ts'
+import { isNoSpace, systemCode, translateDiskError } from '../env/disk-errors.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Timers } from '../env/timers.ts'
 import { Memtable } from '../memtable/memtable.ts'
@@ -154,7 +154,7 @@ export class Engine {
 
   /** Everything that was written before the call stands in segments when it resolves. */
   async flush(): Promise<void> {
-    await this.pipeline.drained()
+    await this.pipeline.mended()
     const target = this.memtables.latestSeqno
     await this.#maintenance.flushSealed()
     const { memtable } = this.memtables.active
@@ -176,13 +176,21 @@ export class Engine {
     this.#maintenance.wakeCompaction()
   }
 
-  /** For a close: no more commits; those that wait are written, and flushed when they are `flushBytes` or more. */
+  /**
+   * For a close: no more commits; those that wait are written, and flushed when they are `flushBytes` or more. Where they
+   * cannot be flushed they stay in the log: that costs the next open a replay, and nothing else.
+   */
   async finishWrites(flushBytes: number): Promise<void> {
     this.#cancelSyncInterval?.()
     this.pipeline.close()
     await this.pipeline.drained()
     if (this.#options.health.poisonError !== undefined) return
-    if (this.memtables.bytes >= flushBytes) await this.flush()
+    if (this.memtables.bytes < flushBytes) return
+    try {
+      await this.flush()
+    } catch (error) {
+      if (this.#options.health.poisonError !== undefined) throw error
+    }
   }
 
   /** Ends background work. */
@@ -204,10 +212,17 @@ export class Engine {
 
   #nextMemtable(previous: LoggedMemtable): LoggedMemtable {
     const { fs, directory, versions, snapshots, memtableBytes, series } = this.#options
-    const wal = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
-      logId: versions.current.state.logId,
-      previous: previous.wal,
-    })
+    let wal: WalWriter
+    try {
+      wal = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
+        logId: versions.current.state.logId,
+        previous: previous.wal,
+      })
+    } catch (cause) {
+      // Nothing was lost, but a disk that refuses a new log is not to be trusted with the old one (I8).
+      if (systemCode(cause) === 'EIO') this.poison(cause, 'create log')
+      throw cause
+    }
     this.#marks.sealed(previous.memtable, this.#options.sealMarks())
     series.seal()
     const memtable = new Memtable({

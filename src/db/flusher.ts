@@ -143,7 +143,11 @@ export class Flusher {
   async #removeLog(logged: LoggedMemtable): Promise<void> {
     const { wal } = logged
     await wal.close()
-    this.#options.fs.remove(wal.path)
+    try {
+      this.#options.fs.remove(wal.path)
+    } catch {
+      // Nothing needs it any more: an orphan, which the next open removes.
+    }
   }
 
   #announce(result: JobResult, durationMs: number): void {

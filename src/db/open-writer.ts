@@ -87,7 +87,13 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
     ...(options.role === undefined ? {} : { role: options.role }),
     ...defaultKeyspaceChange(context, versions),
   }
-  const logged = await takeOver(recovery, recovered, replayed, change)
+  let logged: LoggedMemtable[]
+  try {
+    logged = await takeOver(recovery, recovered, replayed, change)
+  } catch (error) {
+    await versions.close()
+    throw error
+  }
   const { acks, sourceToken, lastTimeMs } = replayed
   return { versions, logged, acks, sourceToken, lastTimeMs, series, keyspaces }
 }
@@ -371,7 +377,14 @@ async function shutDown(
   await attempt(() => engine.stop())
   if (isHealthy()) {
     const { wal } = engine.memtables.active
-    await attempt(() => versions.markClean({ walNumber: wal.number, walBytes: wal.size }))
+    await attempt(async () => {
+      try {
+        await versions.markClean({ walNumber: wal.number, walBytes: wal.size })
+      } catch (error) {
+        // Everything is durable; without the record the next open starts an epoch, as after a crash.
+        if (versions.failure !== undefined) throw error
+      }
+    })
   }
   await attempt(() => engine.closeLogs())
   await attempt(() => versions.close())

@@ -74,7 +74,6 @@ export async function createStore(
   removeLeftovers(fs, directory)
   const storeId = randomId()
   const wal = WalWriter.create(fs, directory, 1, { logId: storeId })
-  await wal.sync()
   const state = initialState({
     storeId,
     role,
@@ -89,9 +88,11 @@ export async function createStore(
       },
     ],
   })
-  const versions = await VersionSet.create(options, state)
-  const memtable = newMemtable(options, 1)
-  return { versions, logged: [{ memtable, wal }] }
+  const logged = [{ memtable: newMemtable(options, 1), wal }]
+  return closingLogsOnFailure(logged, async () => {
+    await wal.sync()
+    return { versions: await VersionSet.create(options, state), logged }
+  })
 }
 
 /**
@@ -188,14 +189,22 @@ export async function takeOver(
   if (role === 'primary' && !isClean) {
     epochs = startEpoch({ epochs }, replayed.lastSeqno, randomId())
   }
-  await versions.apply({ state: { ...change, epochs, walNumber: logged[0]!.wal.number } })
   const first = logged[0]!.wal.number
+  await closingLogsOnFailure(logged, () =>
+    versions.apply({ state: { ...change, epochs, walNumber: first } }),
+  )
   const orphans = findOrphans(fs, directory, {
     version: versions.current,
     manifestNumber: versions.manifestNumber,
     keepsLog: (number) => number >= first,
   })
-  for (const name of orphans) fs.remove(joinPath(directory, name))
+  for (const name of orphans) {
+    try {
+      fs.remove(joinPath(directory, name))
+    } catch {
+      // Nothing needs it, and the next open tries again: no reason to refuse this one.
+    }
+  }
   return logged
 }
 
@@ -213,19 +222,31 @@ export async function rewriteLogs(
 ): Promise<LoggedMemtable[]> {
   const { fs, directory } = options
   const logged: LoggedMemtable[] = []
-  let previous: WalWriter | undefined
-  for (const memtable of memtables) {
-    const wal: WalWriter = WalWriter.create(fs, directory, allocate(), {
-      logId,
-      previous,
-    })
-    for (const offset of memtable.recordOffsets()) wal.seal(memtable.arena, offset)
-    if (memtable.arenaEnd > 0) wal.write(memtable.arena, 0, memtable.arenaEnd)
-    logged.push({ memtable, wal })
-    previous = wal
+  return closingLogsOnFailure(logged, async () => {
+    let previous: WalWriter | undefined
+    for (const memtable of memtables) {
+      const wal: WalWriter = WalWriter.create(fs, directory, allocate(), { logId, previous })
+      logged.push({ memtable, wal })
+      for (const offset of memtable.recordOffsets()) wal.seal(memtable.arena, offset)
+      if (memtable.arenaEnd > 0) wal.write(memtable.arena, 0, memtable.arenaEnd)
+      previous = wal
+    }
+    await previous!.sync()
+    return logged
+  })
+}
+
+/** A refused open gives its descriptors back. What was written stays: the next open takes it for the orphan that it is. */
+async function closingLogsOnFailure<T>(
+  logged: readonly LoggedMemtable[],
+  run: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await run()
+  } catch (error) {
+    for (const { wal } of logged) await wal.close()
+    throw error
   }
-  await previous!.sync()
-  return logged
 }
 
 /** Bytes of keys and values in a checked commit. */

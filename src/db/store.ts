@@ -4,7 +4,7 @@
  * The reading half is here; the writing half is `Engine`, which a readOnly store does not have.
  */
 import { randomBytes } from '../env/random.ts'
-import { invalidArgument, VarveError } from '../base/errors.ts'
+import { hasCode, invalidArgument, VarveError } from '../base/errors.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
@@ -377,8 +377,11 @@ export class Store {
     try {
       return await run()
     } catch (cause) {
-      if (this.#parts.health.poisonError !== undefined && !(cause instanceof VarveError)) {
-        throw this.#parts.health.poisonError
+      const { poisonError } = this.#parts.health
+      // Work that was stopped because the store was poisoned meanwhile.
+      const isStopped = hasCode(cause, 'VARVE_CLOSED') || hasCode(cause, 'VARVE_ABORTED')
+      if (poisonError !== undefined && (isStopped || !(cause instanceof VarveError))) {
+        throw poisonError
       }
       throw translateDiskError(cause, { operation })
     }

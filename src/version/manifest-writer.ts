@@ -3,6 +3,7 @@
  * that counts it as durable, so that rot in the last edit is told from a torn tail.
  */
 import { assert } from '../base/assert.ts'
+import { systemCode } from '../env/disk-errors.ts'
 import { type WritableFile, writeFully } from '../env/file-system.ts'
 import { frameRecord, sealRecord } from '../record/record-frame.ts'
 import { RECORD_SYNC_MARK, RECORD_VERSION_EDIT } from '../record/record-header.ts'
@@ -52,13 +53,14 @@ export class ManifestWriter {
     this.#syncedSize = size
   }
 
-  /** After a sync. Not being able to write it harms nothing but this manifest's future. */
+  /** After a sync. Throws EIO, after which nothing more may be built on this disk; a full one only ends this manifest. */
   mark(): void {
     assert(this.#syncedSize === this.#size, 'a mark stands behind what is durable')
     try {
       this.#append(frameRecord(RECORD_SYNC_MARK, new Uint8Array(0)))
-    } catch {
+    } catch (error) {
       // `isBroken` says it: what follows goes to a new manifest.
+      if (systemCode(error) === 'EIO') throw error
     }
   }
 

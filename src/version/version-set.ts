@@ -33,8 +33,8 @@ export interface VersionSetOptions {
   readonly fs: FileSystem
   readonly directory: string
   /**
-   * Files that no version references any more, each once. Called while an edit takes effect or a version is released; must
-   * not throw. Not called for files that were removed before the store was opened: they are orphans, see orphans.ts.
+   * Files that no version references any more, each once; also those of an edit that could not be written. Called while an
+   * edit takes effect or fails, or a version is released; must not throw. Not called for files that were removed before the store was opened: they are orphans, see orphans.ts.
    */
   readonly onUnreachable?: (files: readonly UnreachableFile[]) => void
 }
@@ -256,8 +256,14 @@ export class VersionSet {
       },
     )
     const next = new Version(this.#current.id + 1, applied.parts, this.#lifetimes)
-    if (isNew) await this.#writeManifest(next, manifestNumber)
-    else await this.#append(applied.edit)
+    try {
+      if (isNew) await this.#writeManifest(next, manifestNumber)
+      else await this.#append(applied.edit)
+    } catch (error) {
+      // Known not to be in force: a full disk needs the room of what the edit was to add.
+      if (this.#failure === undefined) this.#onUnreachable(filesAddedBy(applied.edit))
+      throw error
+    }
     const added = applied.added.map(({ meta }) => meta)
     next.inheritEventSegments(this.#current, { removed: applied.removed, added })
     const previous = this.#current
@@ -278,12 +284,13 @@ export class VersionSet {
 
   async #append(edit: StoredEdit): Promise<void> {
     const writer = this.#writer!
-    await this.#attempt(async (onSyncing) => {
+    await this.#attempt(async (onSyncing, onSynced) => {
       writer.append(encodeEdit(edit))
       onSyncing()
       await writer.sync()
+      onSynced()
+      writer.mark()
     })
-    writer.mark()
   }
 
   /** Writes `next` whole to a new manifest and puts it in force. */
@@ -305,10 +312,12 @@ export class VersionSet {
         // Before the rename: else a power cut can keep a CURRENT that names a manifest which the directory has lost.
         await fs.syncDirectory(directory)
         onSynced()
-        mayBeInForce = true
         installCurrent(fs, directory)
+        mayBeInForce = true
         onSyncing()
         await fs.syncDirectory(directory)
+        onSynced()
+        writer.mark()
       })
     } catch (error) {
       writer?.close()
@@ -321,7 +330,6 @@ export class VersionSet {
     this.#writer = writer
     this.#manifestNumber = number
     this.#snapshotBytes = writer!.size
-    writer!.mark()
   }
 
   /** The space is needed now; what cannot be removed is an orphan for the next open. */
@@ -366,6 +374,16 @@ export function firstFreeFileNumber(options: Pick<VersionSetOptions, 'fs' | 'dir
     next = Math.max(next, (parseFileName(name)?.number ?? 0) + 1)
   }
   return next
+}
+
+function filesAddedBy(edit: VersionEdit): UnreachableFile[] {
+  return [
+    ...(edit.additions ?? []).map(({ meta }) => ({
+      type: 'segment' as const,
+      number: meta.number,
+    })),
+    ...(edit.blobAdditions ?? []).map(({ number }) => ({ type: 'blob' as const, number })),
+  ]
 }
 
 function ignore(): void {}

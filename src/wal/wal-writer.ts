@@ -170,13 +170,14 @@ export class WalWriter {
 
   /**
    * After a failed write: cuts the file to its last acknowledged record and syncs that. Rejects when it cannot; the log then
-   * stays broken, and where the sync failed, that is final.
+   * stays broken. It may be tried again, unless the sync failed (`failure`): that is final.
    */
   async cutBack(): Promise<void> {
     assert(this.#isBroken, 'only a broken log is cut back')
     while (this.#syncing !== undefined) await this.#syncing
     if (this.#failure !== undefined) throw this.#failure
-    this.#file.truncate(this.#size)
+    // Where nothing was taken, or `write` has cut it already, there is nothing that a full disk could refuse.
+    if (this.#file.size !== this.#size) this.#file.truncate(this.#size)
     await this.#syncOnce(true)
     this.unseal()
     this.#isBroken = false

@@ -149,6 +149,10 @@ export class CommitPipeline {
     while (!this.isEmpty) {
       if (this.#failure !== undefined) return this.#refuseAll(this.#failure)
       if (this.#cuttingBack || this.#delayed) return
+      if (this.#memtables.active.wal.isBroken) {
+        // The disk was too full even to cut off what it had refused; perhaps it is no longer.
+        return this.#cutBack(ignore, ignore)
+      }
       const next = this.#queue[this.#head]!
       if (next.aborted !== undefined) {
         this.#take()
@@ -307,16 +311,20 @@ export class CommitPipeline {
       return
     }
     this.#cutBack(refuse, (final) => {
-      for (const commit of commits) commit.reject(final)
+      for (const commit of commits) commit.reject(inDoubt(final))
     })
   }
 
   /** A write beside the pipeline failed for want of space: nothing is written until the log is cut back. */
   repairLog(): void {
-    this.#cutBack(
-      () => undefined,
-      () => undefined,
-    )
+    this.#cutBack(ignore, ignore)
+  }
+
+  /** Resolves when nothing waits and the log is whole, so that another may follow it; rejects with what it wants for. */
+  async mended(): Promise<void> {
+    await this.drained()
+    if (!this.#memtables.active.wal.isBroken) return
+    await new Promise<void>((resolve, reject) => this.#cutBack(resolve, reject))
   }
 
   #cutBack(onDone: () => void, onFailed: (error: VarveError) => void): void {
@@ -331,9 +339,11 @@ export class CommitPipeline {
       },
       (failure: unknown) => {
         this.#cuttingBack = false
-        const final = this.#hooks.translate(failure, 'cut back log')
-        onFailed(final)
-        this.#hooks.onPoisoned(final)
+        const error = this.#hooks.translate(failure, 'cut back log')
+        onFailed(error)
+        const isFinal = this.#memtables.active.wal.failure !== undefined
+        if (error.code === 'VARVE_NO_SPACE' && !isFinal) this.#refuseAll(error)
+        else this.#hooks.onPoisoned(error)
       },
     )
   }
@@ -380,3 +390,15 @@ function seqnoGap(next: number, found: number): VarveError {
     },
   )
 }
+
+/** A record that could not be taken back after all: it may be found at the next open. */
+function inDoubt(cause: VarveError): VarveError {
+  return new VarveError(
+    'VARVE_IO',
+    'the write failed, and what reached the log could not be cut off; it may be found at the next open',
+    cause.details,
+    { cause },
+  )
+}
+
+function ignore(): void {}

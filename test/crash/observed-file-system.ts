@@ -1,5 +1,6 @@
 /**
- * A file system that tells before each operation that changes something, in the moment in which the process could die.
+ * A file system that tells before each operation that changes something, in the moment in which the process could die, and
+ * of each operation that failed.
  */
 import type {
   DirectoryLock,
@@ -12,20 +13,25 @@ import type { MemoryFileSystem } from '../../src/testing/index.ts'
 
 /** `what`: the operation and the file, for reading a failure. */
 export type Observer = (what: string) => void
+export type FailureObserver = (what: string, error: unknown) => void
 
 export class ObservedFileSystem implements FileSystem {
   readonly kind = 'memory'
   readonly #fs: MemoryFileSystem
-  readonly #observe: Observer
+  readonly #watch: Watch
 
-  constructor(fs: MemoryFileSystem, observe: Observer) {
+  constructor(
+    fs: MemoryFileSystem,
+    observe: Observer,
+    onFailure: FailureObserver = () => undefined,
+  ) {
     this.#fs = fs
-    this.#observe = observe
+    this.#watch = new Watch(observe, onFailure)
   }
 
   create(path: string): WritableFile {
-    this.#observe(`create ${path}`)
-    return new ObservedFile(this.#fs.create(path), this.#observe)
+    const file = this.#watch.run(`create ${path}`, () => this.#fs.create(path))
+    return new ObservedFile(file, this.#watch)
   }
 
   openRead(path: string): ReadableFile {
@@ -41,33 +47,27 @@ export class ObservedFileSystem implements FileSystem {
   }
 
   makeDirectory(directory: string): void {
-    this.#observe(`makeDirectory ${directory}`)
-    this.#fs.makeDirectory(directory)
+    this.#watch.run(`makeDirectory ${directory}`, () => this.#fs.makeDirectory(directory))
   }
 
   rename(from: string, to: string): void {
-    this.#observe(`rename ${from}`)
-    this.#fs.rename(from, to)
+    this.#watch.run(`rename ${from}`, () => this.#fs.rename(from, to))
   }
 
   remove(path: string): void {
-    this.#observe(`remove ${path}`)
-    this.#fs.remove(path)
+    this.#watch.run(`remove ${path}`, () => this.#fs.remove(path))
   }
 
   removeDirectory(directory: string): void {
-    this.#observe(`removeDirectory ${directory}`)
-    this.#fs.removeDirectory(directory)
+    this.#watch.run(`removeDirectory ${directory}`, () => this.#fs.removeDirectory(directory))
   }
 
   link(existing: string, path: string): void {
-    this.#observe(`link ${path}`)
-    this.#fs.link(existing, path)
+    this.#watch.run(`link ${path}`, () => this.#fs.link(existing, path))
   }
 
   syncDirectory(directory: string): Promise<void> {
-    this.#observe(`syncDirectory ${directory}`)
-    return this.#fs.syncDirectory(directory)
+    return this.#watch.wait(`syncDirectory ${directory}`, () => this.#fs.syncDirectory(directory))
   }
 
   canonicalPath(path: string): string {
@@ -81,11 +81,11 @@ export class ObservedFileSystem implements FileSystem {
 
 class ObservedFile implements WritableFile {
   readonly #file: WritableFile
-  readonly #observe: Observer
+  readonly #watch: Watch
 
-  constructor(file: WritableFile, observe: Observer) {
+  constructor(file: WritableFile, watch: Watch) {
     this.#file = file
-    this.#observe = observe
+    this.#watch = watch
   }
 
   get path(): string {
@@ -97,26 +97,52 @@ class ObservedFile implements WritableFile {
   }
 
   append(source: Uint8Array, offset: number, length: number): number {
-    this.#observe(`append ${this.path}`)
-    return this.#file.append(source, offset, length)
+    return this.#watch.run(`append ${this.path}`, () => this.#file.append(source, offset, length))
   }
 
   sync(): Promise<void> {
-    this.#observe(`sync ${this.path}`)
-    return this.#file.sync()
+    return this.#watch.wait(`sync ${this.path}`, () => this.#file.sync())
   }
 
   syncSync(): void {
-    this.#observe(`syncSync ${this.path}`)
-    this.#file.syncSync()
+    this.#watch.run(`syncSync ${this.path}`, () => this.#file.syncSync())
   }
 
   truncate(size: number): void {
-    this.#observe(`truncate ${this.path}`)
-    this.#file.truncate(size)
+    this.#watch.run(`truncate ${this.path}`, () => this.#file.truncate(size))
   }
 
   close(): void {
     this.#file.close()
+  }
+}
+
+class Watch {
+  readonly #observe: Observer
+  readonly #onFailure: FailureObserver
+
+  constructor(observe: Observer, onFailure: FailureObserver) {
+    this.#observe = observe
+    this.#onFailure = onFailure
+  }
+
+  run<T>(what: string, operation: () => T): T {
+    this.#observe(what)
+    try {
+      return operation()
+    } catch (error) {
+      this.#onFailure(what, error)
+      throw error
+    }
+  }
+
+  async wait(what: string, operation: () => Promise<void>): Promise<void> {
+    this.#observe(what)
+    try {
+      await operation()
+    } catch (error) {
+      this.#onFailure(what, error)
+      throw error
+    }
   }
 }
