@@ -429,6 +429,43 @@ describe('a replica', () => {
     await replica.close()
   })
 
+  test('killed at any operation it goes on, and knows in which epoch each event was', async () => {
+    const sources = fixture()
+    let source = await sources.open()
+    await source.put('a', '1', { sync: true })
+    const base = fixture(REPLICA)
+    let replica = await base.open()
+    await replicate(source, replica, { stopAtLatest: true })
+    source = await fixture({}, sources.fs.crash('lost')).open()
+    const other = await source.keyspace('other', { mergeOperator: 'append' })
+    for (let i = 0; i < 4; i++) await source.put('k', Buffer.alloc(5_000, i))
+    await source.write(source.batch().merge('m', 'x', other).delete('k'))
+    await source.sync()
+    const expected = await eventsOf(source)
+    let isKilled = true
+    for (let operation = 1; isKilled; operation++) {
+      const options = { ...REPLICA, memtableBytes: 16 * 1024 }
+      const replicas = fixture(options, base.fs.crash('lost'))
+      replica = await replicas.open()
+      replicas.fs.dieAtOperation(replicas.fs.operationCount + operation)
+      isKilled =
+        (await codeOf(() => replicate(source, replica, { stopAtLatest: true }))) !== 'no error'
+      await replica.close().catch(() => undefined)
+      for (const how of ['lost', 'kept', { seed: operation }] as const) {
+        const left = fixture(REPLICA, replicas.fs.crash(how))
+        replica = await left.open()
+        const held = await eventsOf(replica)
+        expect(held).toEqual(expected.slice(0, held.length))
+        expect(held.at(-1)?.commitLast ?? 0).toBe(held.length)
+        await replicate(source, replica, { stopAtLatest: true })
+        expect(await eventsOf(replica)).toEqual(expected)
+        expect(replica.history().epochs).toEqual(source.history().epochs)
+        await replica.close()
+      }
+    }
+    await source.close()
+  })
+
   test('has consumers of its own, whose acks do not disturb the times of events', async () => {
     const sources = fixture()
     const source = await sources.open()
