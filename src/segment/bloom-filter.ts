@@ -13,8 +13,8 @@ import { EMPTY_BYTES } from '../base/bytes.ts'
 import type { KeyHash } from '../block/key-hash.ts'
 
 const LINE_BYTES = 64
-const LINE_BITS = LINE_BYTES * 8
 const PROBES_MAX = 12
+const KEYS_PER_STEP = 65_536
 const GOLDEN_RATIO = 0x9e3779b9
 export const BLOOM_HEADER_BYTES = 1
 
@@ -47,29 +47,35 @@ export class BloomBuilder {
   /** Bytes that `finish` will return. */
   get bytes(): number {
     if (this.#bitsPerKey === 0) return 0
-    const lines = Math.ceil((this.#count * this.#bitsPerKey) / LINE_BITS)
+    const lines = Math.ceil((this.#count * this.#bitsPerKey) / (LINE_BYTES * 8))
     return BLOOM_HEADER_BYTES + Math.max(1, lines) * LINE_BYTES
   }
 
-  /** The encoded filter; empty where there are no bits per key. */
-  finish(): Uint8Array {
+  /** The encoded filter; empty where there are no bits per key. In steps of about 5 ms. */
+  *finish(): Generator<undefined, Uint8Array> {
     if (this.#bitsPerKey === 0) return EMPTY_BYTES
     const bits = new Uint8Array(this.bytes)
-    const lines = (bits.length - BLOOM_HEADER_BYTES) / LINE_BYTES
-    const probes = Math.min(PROBES_MAX, Math.max(1, Math.round(this.#bitsPerKey * 0.62)))
-    bits[0] = probes
-    const hashes = this.#hashes
-    for (let i = 0; i < 2 * this.#count; i += 2) {
-      let low = hashes[i]!
-      const line = Math.floor(((hashes[i + 1]! >>> 0) * lines) / 4294967296)
-      const at = BLOOM_HEADER_BYTES + line * LINE_BYTES
-      for (let probe = 0; probe < probes; probe++) {
-        const bit = low >>> 23
-        bits[at + (bit >>> 3)]! |= 1 << (bit & 7)
-        low = Math.imul(low, GOLDEN_RATIO)
-      }
+    bits[0] = Math.min(PROBES_MAX, Math.max(1, Math.round(this.#bitsPerKey * 0.62)))
+    for (let from = 0; from < this.#count; from += KEYS_PER_STEP) {
+      setBits(bits, this.#hashes, from, Math.min(from + KEYS_PER_STEP, this.#count))
+      yield undefined
     }
     return bits
+  }
+}
+
+function setBits(bits: Uint8Array, hashes: Int32Array, from: number, to: number): void {
+  const lines = (bits.length - BLOOM_HEADER_BYTES) / LINE_BYTES
+  const probes = bits[0]!
+  for (let i = 2 * from; i < 2 * to; i += 2) {
+    let low = hashes[i]!
+    const line = Math.floor(((hashes[i + 1]! >>> 0) * lines) / 4294967296)
+    const at = BLOOM_HEADER_BYTES + line * LINE_BYTES
+    for (let probe = 0; probe < probes; probe++) {
+      const bit = low >>> 23
+      bits[at + (bit >>> 3)]! |= 1 << (bit & 7)
+      low = Math.imul(low, GOLDEN_RATIO)
+    }
   }
 }
 

@@ -19,7 +19,7 @@ import type { CommitTable } from '../base/commit-table.ts'
 import { type ByteReader, ByteWriter } from '../base/varint.ts'
 import { BitWriter } from './bit-stream.ts'
 import { CHUNK_EVENTS, encodeChunk, type SortedEvents } from './change-chunk.ts'
-import { sortSeqnos } from './seqno-sort.ts'
+import { type SortedSeqnos, sortSeqnos } from './seqno-sort.ts'
 import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
 /** Collects the events of a segment in the order of its entries, and writes them in seqno order. */
@@ -61,9 +61,12 @@ export class ChangeIndexBuilder {
     this.count = at + 1
   }
 
-  /** The encoded chunks with their checksums, one at a time (valid until the next), then as result the directory. */
-  *chunks(seed: number): Generator<Buffer, Buffer> {
-    const events = this.#sort()
+  /**
+   * The encoded chunks with their checksums, one at a time (valid until the next), then as result the directory. Between
+   * longer steps `undefined`.
+   */
+  *chunks(seed: number): Generator<Buffer | undefined, Buffer> {
+    const events = yield* this.#sort()
     const directory = new ByteWriter(1024)
     directory.varint(Math.ceil(this.count / CHUNK_EVENTS))
     const bits = new BitWriter()
@@ -84,22 +87,22 @@ export class ChangeIndexBuilder {
     return directory.bytes()
   }
 
-  #sort(): SortedEvents {
+  *#sort(): Generator<undefined, SortedEvents> {
     const { count } = this
-    let sorted: { seqnos: Float64Array; rows: Int32Array }
+    let sorted: SortedSeqnos
     if (this.#isSorted) {
       const rows = new Int32Array(count)
       for (let i = 0; i < count; i++) rows[i] = i
       sorted = { seqnos: this.#seqnos, rows }
     } else {
-      sorted = sortSeqnos(this.#seqnos, count)
+      sorted = yield* sortSeqnos(this.#seqnos, count)
     }
     const { seqnos, rows } = sorted
     let ordinals = rows
     // When every entry is an event, the ordinal of an event is its row.
     if (count > 0 && this.#ordinals[count - 1] !== count - 1) {
-      ordinals = new Int32Array(count)
-      for (let i = 0; i < count; i++) ordinals[i] = this.#ordinals[rows[i]!]!
+      ordinals = permuted(this.#ordinals, rows)
+      yield undefined
     }
     this.#lastSeqno = count === 0 ? 0 : seqnos[count - 1]!
     this.#firstSeqno = count === 0 ? 0 : seqnos[0]!
@@ -122,6 +125,12 @@ export class ChangeIndexBuilder {
     tableIds.set(this.#tableIds)
     this.#tableIds = tableIds
   }
+}
+
+function permuted(column: Int32Array, rows: Int32Array): Int32Array {
+  const result = new Int32Array(rows.length)
+  for (let i = 0; i < rows.length; i++) result[i] = column[rows[i]!]!
+  return result
 }
 
 /** Where the chunks are and what they hold. */

@@ -4,7 +4,7 @@
 import { readU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { CommitTable, NO_COMMIT } from '../base/commit-table.ts'
-import { corruption } from '../base/errors.ts'
+import { corruption, hasCode } from '../base/errors.ts'
 import { ByteReader } from '../base/varint.ts'
 import type { ReadSteps } from '../block/read-fully.ts'
 import { CHUNK_EVENTS, decodeChunk, type DecodedEvents } from './change-chunk.ts'
@@ -91,11 +91,12 @@ export function* eventSteps(
   }
 }
 
-/** Commit of every entry. */
+/** Commit of every entry. `isSalvage`: a damaged chunk only costs its own events. */
 export function* commitSteps(
   path: string,
   footer: SegmentFooter,
   directory: ChangeDirectory,
+  isSalvage = false,
 ): ReadSteps<{ commits: CommitTable; commitOf: Int32Array }> {
   const commitOf = new Int32Array(footer.meta.entries).fill(NO_COMMIT)
   const decoded: DecodedEvents = {
@@ -107,13 +108,13 @@ export function* commitSteps(
   const { ordinals, commitIds, commits } = decoded
   for (let chunk = 0; chunk < directory.count; chunk++) {
     // One chunk after the other through the same columns; reading them singly costs 3 us each.
-    yield* decodeChunks(
-      path,
-      footer,
-      directory,
-      { firstChunk: chunk, lastChunk: chunk + 1 },
-      decoded,
-    )
+    const chunks = { firstChunk: chunk, lastChunk: chunk + 1 }
+    try {
+      yield* decodeChunks(path, footer, directory, chunks, decoded)
+    } catch (error) {
+      if (!isSalvage || !hasCode(error, 'VARVE_CORRUPTION')) throw error
+      continue
+    }
     for (let i = 0; i < directory.events[chunk]!; i++) {
       if (commitOf[ordinals[i]!] !== NO_COMMIT) {
         throw corruption(`entry ${ordinals[i]!} is two events`, {

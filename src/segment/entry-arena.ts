@@ -12,6 +12,8 @@
 
 const READ_BYTES = 2 ** 18
 const RAW_BYTES = 2 ** 16
+/** The last entry may go beyond the limit; room for one of usual size. */
+const SLACK_BYTES = 2 ** 16
 
 export class EntryArena {
   bytes: Uint8Array
@@ -56,6 +58,10 @@ export class EntryArena {
   reset(): void {
     this.count = 0
     this.#used = this.readBytes + this.rawBytes
+    // One huge value must not be held in memory for good.
+    if (this.bytes.length > this.#used + 2 * this.limitBytes + SLACK_BYTES) {
+      this.bytes = Buffer.allocUnsafeSlow(this.#used + this.limitBytes + SLACK_BYTES)
+    }
   }
 
   /** Appends a row for an entry of such lengths and returns where its key begins; the caller fills in the bytes. */
@@ -78,7 +84,7 @@ export class EntryArena {
   }
 
   #growBytes(needed: number): void {
-    const most = this.readBytes + this.rawBytes + this.limitBytes + 65_536
+    const most = this.readBytes + this.rawBytes + this.limitBytes + SLACK_BYTES
     const doubled = this.bytes.length * 2
     const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(doubled, most)))
     larger.set(this.bytes.subarray(0, this.#used))

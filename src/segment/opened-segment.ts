@@ -4,7 +4,7 @@
  */
 import { readU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
-import { corruption } from '../base/errors.ts'
+import { corruption, hasCode } from '../base/errors.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
 import { ByteReader } from '../base/varint.ts'
 import { type ByteSource, type ReadSteps, runReadsSync } from '../block/read-fully.ts'
@@ -44,11 +44,15 @@ export function* readFooterSteps(path: string, fileBytes: number): ReadSteps<Seg
   return decodeFooter(whole, 0, path, fileBytes)
 }
 
-/** Reads and checks everything but the change index. `meta`: what the manifest says about the file. */
+/**
+ * Reads and checks everything but the change index. `meta`: what the manifest says about the file. `isSalvage`: does without
+ * the filter, and without range fragments, when they are damaged.
+ */
 export function* openSteps(
   path: string,
   fileBytes: number,
   meta: SegmentMeta,
+  isSalvage = false,
 ): ReadSteps<OpenedSegment> {
   if (fileBytes !== meta.bytes) {
     throw corruption(`the file has ${fileBytes} bytes instead of ${meta.bytes}`, { file: path })
@@ -58,35 +62,64 @@ export function* openSteps(
   if (mismatch !== undefined) {
     throw corruption(`footer and manifest disagree about ${mismatch}`, { file: path })
   }
-  const places = sectionPlaces(footer)
-  let ranges = FragmentedRanges.EMPTY
-  const rangeSection = yield* readSection(path, meta.number, places.ranges)
-  if (rangeSection !== undefined) {
-    ranges = FragmentedRanges.decode(rangeSection, failAt(path, places.ranges.position))
-  }
-  if (ranges.count !== meta.rangeFragments) {
-    throw corruption(`${ranges.count} range fragments, not ${meta.rangeFragments}`, { file: path })
-  }
-  const bits = yield* readSection(path, meta.number, places.bloom)
-  const problem = bits === undefined ? undefined : bloomProblem(bits)
-  if (problem !== undefined)
-    throw corruption(problem, { file: path, offset: places.bloom.position })
-  const indexSection = yield* readSection(path, meta.number, places.index)
-  const fail = failAt(path, places.index.position)
-  const reader =
-    indexSection === undefined
-      ? new ByteReader(Uint8Array.of(0), 0, 1, fail)
-      : new ByteReader(indexSection, 0, indexSection.length, fail)
-  const index = new BlockIndex(reader, {
-    byKey: meta.order === 'key',
-    blocks: footer.blocks,
-    entries: meta.entries,
-    dataBytes: footer.parts.dataBytes,
-    largestBlockBytes: footer.largestBlockBytes,
-  })
+  const ranges = isSalvage
+    ? ((yield* orElse(readRanges(path, footer))) ?? FragmentedRanges.EMPTY)
+    : yield* readRanges(path, footer)
+  const bloom = isSalvage ? yield* orElse(readBloom(path, footer)) : yield* readBloom(path, footer)
+  const index = yield* readIndex(path, footer)
   const residentBytes = index.residentBytes + footer.parts.bloomBytes + footer.parts.rangeBytes
-  const bloom = bits === undefined ? undefined : new BloomFilter(bits)
   return { footer, index, bloom, ranges, residentBytes }
+}
+
+/** What the steps give; undefined when the bytes are damaged. */
+function* orElse<T>(steps: ReadSteps<T>): ReadSteps<T | undefined> {
+  try {
+    return yield* steps
+  } catch (error) {
+    if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    return undefined
+  }
+}
+
+function* readRanges(path: string, footer: SegmentFooter): ReadSteps<FragmentedRanges> {
+  const place = sectionPlaces(footer).ranges
+  const section = yield* readSection(path, footer.meta.number, place)
+  const ranges =
+    section === undefined
+      ? FragmentedRanges.EMPTY
+      : FragmentedRanges.decode(section, failAt(path, place.position))
+  if (ranges.count !== footer.meta.rangeFragments) {
+    const message = `${ranges.count} range fragments, not ${footer.meta.rangeFragments}`
+    throw corruption(message, { file: path, offset: place.position })
+  }
+  return ranges
+}
+
+function* readBloom(path: string, footer: SegmentFooter): ReadSteps<BloomFilter | undefined> {
+  const place = sectionPlaces(footer).bloom
+  const bits = yield* readSection(path, footer.meta.number, place)
+  if (bits === undefined) return undefined
+  const problem = bloomProblem(bits)
+  if (problem !== undefined) throw corruption(problem, { file: path, offset: place.position })
+  return new BloomFilter(bits)
+}
+
+function* readIndex(path: string, footer: SegmentFooter): ReadSteps<BlockIndex> {
+  const { meta, parts, blocks, largestBlockBytes } = footer
+  const place = sectionPlaces(footer).index
+  const section = yield* readSection(path, meta.number, place)
+  // A segment without blocks has no index: as if it said "none".
+  const bytes = section ?? Uint8Array.of(0)
+  const reader = new ByteReader(bytes, 0, bytes.length, failAt(path, place.position))
+  const byKey = meta.order === 'key'
+  const { dataBytes } = parts
+  return new BlockIndex(reader, {
+    byKey,
+    blocks,
+    entries: meta.entries,
+    dataBytes,
+    largestBlockBytes,
+  })
 }
 
 export interface SectionPlace {

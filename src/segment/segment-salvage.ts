@@ -3,11 +3,17 @@
  * still tell its commit. For repair only.
  */
 import { CommitTable, NO_COMMIT } from '../base/commit-table.ts'
+import { hasCode } from '../base/errors.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
 import { blockEntries } from '../block/block-entries.ts'
+import { runReads } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
+import { BlockSource } from './block-source.ts'
+import { commitSteps, readDirectorySteps } from './change-reader.ts'
+import { openSteps } from './opened-segment.ts'
+import { visitBlocks } from './segment-blocks.ts'
+import type { SegmentFooter } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
-import { SegmentReader } from './segment-reader.ts'
 
 export interface SalvagedEntry {
   readonly key: Buffer
@@ -24,18 +30,19 @@ export interface SalvageVisitor {
 }
 
 /**
- * Walks the readable entries of the segment and returns its range fragments. Throws VARVE_CORRUPTION when footer, index or
- * filter are damaged: then nothing tells where the blocks are.
+ * Walks the readable entries of the segment and returns its range fragments. Throws VARVE_CORRUPTION when footer or
+ * index are damaged: then nothing tells where the blocks are. Damaged range fragments are lost.
  */
 export async function salvageEntries(
   file: ReadableFile,
   meta: SegmentMeta,
   visitor: SalvageVisitor,
 ): Promise<FragmentedRanges> {
-  const reader = new SegmentReader(file, meta, undefined)
-  await reader.open()
-  const { commits, commitOf } = readCommits(reader)
-  await reader.readAllBlocks({
+  const { path, size } = file
+  const opened = await runReads(file, openSteps(path, size, meta, true))
+  const { commits, commitOf } = await readCommits(file, opened.footer)
+  const source = new BlockSource(opened.index, { path, number: meta.number })
+  await visitBlocks(file, source, {
     visit: (block) => {
       for (const entry of blockEntries(block.bytes, block.start, block.end)) {
         const ordinal = block.firstOrdinal + entry.slot
@@ -44,18 +51,19 @@ export async function salvageEntries(
     },
     damaged: () => undefined,
   })
-  return reader.ranges
+  return opened.ranges
 }
 
 /** Without a readable change index the entries still serve reads; their events are lost. */
-function readCommits(reader: SegmentReader): {
-  commits: CommitTable
-  commitOf: Int32Array | undefined
-} {
+async function readCommits(
+  file: ReadableFile,
+  footer: SegmentFooter,
+): Promise<{ commits: CommitTable; commitOf: Int32Array | undefined }> {
   try {
-    return reader.commitsByOrdinal()
+    const directory = await runReads(file, readDirectorySteps(file.path, footer))
+    return await runReads(file, commitSteps(file.path, footer, directory, true))
   } catch (error) {
-    if (!(error instanceof Error)) throw error
+    if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
     return { commits: new CommitTable(), commitOf: undefined }
   }
 }

@@ -182,7 +182,7 @@ export class SegmentWriter {
     const chunks = this.#changes.chunks(this.#seed)
     let chunk = chunks.next()
     while (!chunk.done) {
-      this.#append(chunk.value)
+      if (chunk.value !== undefined) this.#append(chunk.value)
       yield undefined
       chunk = chunks.next()
     }
@@ -192,7 +192,7 @@ export class SegmentWriter {
     const rangeBytes = this.#appendSection(ranges.count > 0 ? ranges.encode() : EMPTY_BYTES)
     yield undefined
     const hasFilter = this.#bloom !== undefined && this.#tally.entries > 0
-    const bloomBytes = this.#appendSection(hasFilter ? this.#bloom.finish() : EMPTY_BYTES)
+    const bloomBytes = this.#appendSection(hasFilter ? yield* this.#bloom.finish() : EMPTY_BYTES)
     yield undefined
     const indexBytes = this.#appendSection(
       this.#index.count > 0 ? this.#index.finish() : EMPTY_BYTES,

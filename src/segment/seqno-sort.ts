@@ -9,11 +9,17 @@
 const DIGIT_BITS = 11
 const DIGITS = 1 << DIGIT_BITS
 
-/** The first `count` seqnos in ascending order, and where each of them stood. */
-export function sortSeqnos(
+export interface SortedSeqnos {
+  readonly seqnos: Float64Array
+  /** Where each of them stood. */
+  readonly rows: Int32Array
+}
+
+/** The first `count` seqnos in ascending order. In steps, one a pass: about 20 ms for a million. */
+export function* sortSeqnos(
   seqnos: Float64Array,
   count: number,
-): { seqnos: Float64Array; rows: Int32Array } {
+): Generator<undefined, SortedSeqnos> {
   let least = Number.POSITIVE_INFINITY
   let most = 0
   for (let i = 0; i < count; i++) {
@@ -29,12 +35,12 @@ export function sortSeqnos(
     words[i] = highMost === 0 ? seqnos[i]! - least : (seqnos[i]! - least) % 4294967296
     rows[i] = i
   }
-  rows = sortByWord(words, rows, highMost > 0 ? 0xffffffff : most - least)
+  rows = yield* sortByWord(words, rows, highMost > 0 ? 0xffffffff : most - least)
   if (highMost > 0) {
     for (let i = 0; i < count; i++) {
       words[i] = Math.floor((seqnos[rows[i]!]! - least) / 4294967296)
     }
-    rows = sortByWord(words, rows, highMost)
+    rows = yield* sortByWord(words, rows, highMost)
   }
   const sorted = new Float64Array(count)
   if (highMost === 0) {
@@ -46,28 +52,45 @@ export function sortSeqnos(
 }
 
 /** Stable sort of pairs (words[i], rows[i]) by word, none above `most`. `words` is sorted in place; returns the rows. */
-function sortByWord(words: Uint32Array, rows: Int32Array, most: number): Int32Array {
+function* sortByWord(
+  words: Uint32Array,
+  rows: Int32Array,
+  most: number,
+): Generator<undefined, Int32Array> {
   const count = words.length
   let fromWords = words
   let fromRows: Int32Array = rows
   let toWords: Uint32Array = new Uint32Array(count)
   let toRows: Int32Array = new Int32Array(count)
   for (let shift = 0; shift < 32 && most >>> shift > 0; shift += DIGIT_BITS) {
-    const starts = new Int32Array(DIGITS + 1)
-    for (let i = 0; i < count; i++) starts[((fromWords[i]! >>> shift) & (DIGITS - 1)) + 1]!++
-    for (let digit = 0; digit < DIGITS; digit++) starts[digit + 1]! += starts[digit]!
-    for (let i = 0; i < count; i++) {
-      const word = fromWords[i]!
-      const to = starts[(word >>> shift) & (DIGITS - 1)]!++
-      toWords[to] = word
-      toRows[to] = fromRows[i]!
-    }
+    sortByDigit({ words: fromWords, rows: fromRows }, { words: toWords, rows: toRows }, shift)
     const [swappedWords, swappedRows] = [fromWords, fromRows]
     fromWords = toWords
     fromRows = toRows
     toWords = swappedWords
     toRows = swappedRows
+    yield undefined
   }
   if (fromWords !== words) words.set(fromWords)
   return fromRows
+}
+
+interface Pairs {
+  readonly words: Uint32Array
+  readonly rows: Int32Array
+}
+
+/** A function of its own, so that the loop is compiled as one; in a generator it would not be. */
+function sortByDigit(source: Pairs, target: Pairs, shift: number): void {
+  const { words, rows } = source
+  const count = words.length
+  const starts = new Int32Array(DIGITS + 1)
+  for (let i = 0; i < count; i++) starts[((words[i]! >>> shift) & (DIGITS - 1)) + 1]!++
+  for (let digit = 0; digit < DIGITS; digit++) starts[digit + 1]! += starts[digit]!
+  for (let i = 0; i < count; i++) {
+    const word = words[i]!
+    const to = starts[(word >>> shift) & (DIGITS - 1)]!++
+    target.words[to] = word
+    target.rows[to] = rows[i]!
+  }
 }

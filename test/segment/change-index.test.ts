@@ -49,7 +49,10 @@ describe('sorting seqnos', () => {
           { maxLength: 400 },
         ),
         (seqnos) => {
-          const sorted = sortSeqnos(Float64Array.from(seqnos), seqnos.length)
+          const steps = sortSeqnos(Float64Array.from(seqnos), seqnos.length)
+          let step = steps.next()
+          while (!step.done) step = steps.next()
+          const sorted = step.value
           expect([...sorted.seqnos]).toEqual(seqnos.toSorted((a, b) => a - b))
           expect([...sorted.rows].map((row) => seqnos[row])).toEqual([...sorted.seqnos])
         },

@@ -1,12 +1,14 @@
 /** No byte of a segment can change unnoticed, and nothing that decodes one does harm when it meets bytes it did not write. */
 import { describe, expect, test } from 'vitest'
 import { writeU32 } from '../../src/base/bytes.ts'
+import { NO_COMMIT } from '../../src/base/commit-table.ts'
 import { checksum } from '../../src/base/checksum.ts'
 import { hasCode, VarveError } from '../../src/base/errors.ts'
 import { FragmentedRanges } from '../../src/base/range-tombstones.ts'
 import { BlockCache } from '../../src/block/block-cache.ts'
 import { EntryArena } from '../../src/segment/entry-arena.ts'
 import { readSegmentFooter, sectionPlaces } from '../../src/segment/opened-segment.ts'
+import { salvageEntries } from '../../src/segment/segment-salvage.ts'
 import { FoundEntry, SegmentReader } from '../../src/segment/segment-reader.ts'
 import {
   hashOf,
@@ -208,4 +210,61 @@ test('a failed read leaves the cache as it was, and the block readable afterward
   expect(find).toThrow(/EIO/)
   written.fs.clearFaults()
   expect(find()).toBe(1)
+})
+
+describe('salvage', () => {
+  const segment = makeSegment(31, { entries: 6000, keys: 3000, valueBytesMax: 20 })
+  const written = writeSegment(segment, {}, RANGES)
+  const footer = readSegmentFooter(written.fs.openRead(written.path))
+  const places = sectionPlaces(footer)
+
+  async function salvaged(
+    at: number,
+  ): Promise<{ entries: number; events: number; ranges: number }> {
+    const fs = written.fs.crash('kept')
+    fs.corrupt(written.path, at, Uint8Array.of(written.bytes[at]! ^ 4))
+    let entries = 0
+    let events = 0
+    const ranges = await salvageEntries(fs.openRead(written.path), written.meta, {
+      entry: ({ commitId }) => {
+        entries++
+        if (commitId !== NO_COMMIT) events++
+      },
+    })
+    return { entries, events, ranges: ranges.count }
+  }
+
+  test('loses one block with its entries', async () => {
+    const { entries, events, ranges } = await salvaged(written.firstBlockBytes >>> 1)
+    expect(entries).toBe(events)
+    expect(entries).toBeGreaterThan(5800)
+    expect(entries).toBeLessThan(6000)
+    expect(ranges).toBe(1)
+  })
+
+  test('loses nothing with the filter', async () => {
+    expect(await salvaged(places.bloom.position + 9)).toEqual({
+      entries: 6000,
+      events: 6000,
+      ranges: 1,
+    })
+  })
+
+  test('loses the events of one chunk of the change index', async () => {
+    const { entries, events } = await salvaged(footer.parts.dataBytes + 9)
+    expect([entries, events]).toEqual([6000, 6000 - 2048])
+  })
+
+  test('loses all events with the change directory', async () => {
+    expect(await salvaged(places.directory.position)).toMatchObject({ entries: 6000, events: 0 })
+  })
+
+  test('loses range fragments that are damaged, and says nothing is left without an index', async () => {
+    expect(await salvaged(places.ranges.position)).toEqual({
+      entries: 6000,
+      events: 6000,
+      ranges: 0,
+    })
+    await expect(salvaged(places.index.position + 5)).rejects.toThrow(VarveError)
+  })
 })
