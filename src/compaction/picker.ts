@@ -279,6 +279,8 @@ function canMove(
   const span = spanOf(meta)
   const isBottom = deeper.every((level) => overlapping(level, span).length === 0)
   if (isBottom && (meta.pointTombstones > 0 || meta.rangeFragments > 0)) return false
+  // A folded operand without a base meets its base, or that there is none, at the bottom: rewritten it is a plain value.
+  if (isBottom && meta.derivedEntries > 0) return false
   if (meta.heldEntries > 0) return false
   const grandparents = overlapping(files.levels[outputLevel + 1] ?? [], span)
   return totalBytes(grandparents) <= input.options.overlapBytesMax
