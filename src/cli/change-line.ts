@@ -23,6 +23,15 @@ export interface SourceLine {
   readonly storeId: string
   readonly epochs: readonly { epoch: number; id: string; first: number }[]
   readonly keyspaces: Readonly<Record<string, { mergeOperator?: string }>>
+  /** Earlier ones of which history still has events. A name may stand here several times, and in `keyspaces` as well. */
+  readonly dropped?: readonly DroppedKeyspace[]
+}
+
+export interface DroppedKeyspace {
+  readonly keyspace: string
+  /** Seqno of the event that dropped it. */
+  readonly droppedAt: number
+  readonly mergeOperator?: string
 }
 
 /** Everything below `next` that passed the filter was sent; `token` resumes there. Also the heartbeat. */
@@ -102,6 +111,7 @@ function parseControl(fields: Fields): ParsedLine {
       storeId: fields.text('storeId'),
       epochs: fields.epochs(),
       keyspaces: fields.keyspaces(),
+      dropped: fields.dropped(),
     },
   }
 }
@@ -184,6 +194,19 @@ class Fields {
     return epochs.map((value: unknown) => {
       const epoch = new Fields((value ?? {}) as Record<string, unknown>, this.#where)
       return { epoch: epoch.seqno('epoch'), id: epoch.text('id'), first: epoch.seqno('first') }
+    })
+  }
+
+  dropped(): readonly DroppedKeyspace[] {
+    const dropped = this.#fields['dropped'] ?? []
+    if (!Array.isArray(dropped)) return this.fail('has no list of dropped keyspaces')
+    return dropped.map((value: unknown) => {
+      const one = new Fields((value ?? {}) as Record<string, unknown>, this.#where)
+      return {
+        keyspace: one.text('keyspace'),
+        droppedAt: one.seqno('droppedAt'),
+        ...(one.has('mergeOperator') ? { mergeOperator: one.text('mergeOperator') } : {}),
+      }
     })
   }
 

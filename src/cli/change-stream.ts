@@ -14,15 +14,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import type { ChangeFilter, ScanOptions } from '../cdc/streams.ts'
 import type { Varve } from '../db/varve.ts'
-import {
-  CHANGE_FORMAT,
-  CHANGE_FORMAT_VERSION,
-  encodeEvent,
-  type LineEncodings,
-  type PositionLine,
-  type SourceLine,
-} from './change-line.ts'
-import { loadVersion } from './store-access.ts'
+import { encodeEvent, type LineEncodings, type PositionLine } from './change-line.ts'
+import { sourceLineOf } from './source-line.ts'
 import type { Terminal } from './terminal.ts'
 
 export interface StreamOptions {
@@ -123,32 +116,12 @@ class ChangePrinter {
 
   async printSource(): Promise<void> {
     if (!this.#options.hasControls) return
-    const { storeId, epochs } = this.#store.history()
-    const line: SourceLine = {
-      control: 'source',
-      format: CHANGE_FORMAT,
-      version: CHANGE_FORMAT_VERSION,
-      storeId,
-      epochs,
-      keyspaces: await keyspacesOf(this.#location),
-    }
+    const line = await sourceLineOf(this.#location, this.#store)
     const text = JSON.stringify(line)
     if (text === this.#sourceText) return
     this.#sourceText = text
     await this.#terminal.line(text)
   }
-}
-
-/** Merge operators by keyspace: a replica makes its keyspaces with them. */
-async function keyspacesOf(location: string): Promise<SourceLine['keyspaces']> {
-  const { state } = await loadVersion(location)
-  const live = state.keyspaces.filter(({ droppedAt }) => droppedAt === undefined)
-  return Object.fromEntries(
-    live.map(({ name, options: { mergeOperator } }) => [
-      name,
-      mergeOperator === undefined ? {} : { mergeOperator },
-    ]),
-  )
 }
 
 /** Tells from names, sizes and times whether a writer did anything: a look costs far less than a refresh. */

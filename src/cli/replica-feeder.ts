@@ -23,9 +23,12 @@ export class ReplicaFeeder {
   #source: SourceLine | undefined
   /** Keyspaces that were made or checked since the last source line. */
   readonly #ready = new Set<string>()
+  /** What the replica had when this began. */
+  readonly #held: number
 
   constructor(replica: Varve) {
     this.#replica = replica
+    this.#held = replica.history().latest
   }
 
   async take(line: Line): Promise<void> {
@@ -43,9 +46,12 @@ export class ReplicaFeeder {
   }
 
   async #takeEvent(event: ChangeEvent, line: Line): Promise<void> {
+    // A stream may begin before the replica's end; keyspaces of long ago must not be made again for it.
+    if (event.commitLast <= this.#held) return
     const isDrop = event.type === 'RangeTombstone' && event.dropsKeyspace === true
     // The keyspace must be there, with its operator, before the first event of it; and again after it was dropped.
-    if (!isDrop && !this.#ready.has(event.keyspace)) await this.#prepare(event.keyspace)
+    if (!isDrop && !this.#ready.has(event.keyspace))
+      await this.#prepare(event.keyspace, event.seqno)
     this.#events.push(event)
     this.#bytes += line.text.length
     this.#position = undefined
@@ -54,12 +60,19 @@ export class ReplicaFeeder {
     if ((isFull || isDrop) && event.seqno === event.commitLast) await this.applyWhole()
   }
 
-  async #prepare(name: string): Promise<void> {
+  async #prepare(name: string, seqno: number): Promise<void> {
     await this.applyWhole()
-    const known = this.#source?.keyspaces
-    const operator = known && Object.hasOwn(known, name) ? known[name]?.mergeOperator : undefined
+    const operator = this.#operatorAt(name, seqno)
     await this.#replica.keyspace(name, operator === undefined ? {} : { mergeOperator: operator })
     this.#ready.add(name)
+  }
+
+  /** Of the keyspace that had this name then: a later one under the same name may have another. */
+  #operatorAt(name: string, seqno: number): string | undefined {
+    const { keyspaces = {}, dropped = [] } = this.#source ?? {}
+    const then = dropped.find((one) => one.keyspace === name && one.droppedAt >= seqno)
+    if (then !== undefined) return then.mergeOperator
+    return Object.hasOwn(keyspaces, name) ? keyspaces[name]?.mergeOperator : undefined
   }
 
   /** Applies the commits that have arrived whole. */

@@ -37,7 +37,8 @@ export function addVerify(program: Command, terminal: Terminal): void {
         else {
           for (const { file, offset, code, message } of report.problems) {
             const where = offset === undefined ? file : `${file} at ${offset}`
-            await terminal.line(`${where}: ${message} [${code}]`)
+            const text = message.includes(file) ? message : `${where}: ${message}`
+            await terminal.line(`${text} [${code}]`)
           }
         }
         const read = `${amountText(report.filesChecked, 'file')}, ${bytesText(report.bytesChecked)}`

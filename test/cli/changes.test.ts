@@ -1,0 +1,230 @@
+/** changes, apply and replicate, through the built command. */
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { builtPackage, ended, linesOf, parseLines, Workplace } from './built-package.ts'
+
+let place: Workplace
+beforeAll(() => {
+  place = new Workplace()
+  place.ok(['put', 's', 'a', '1', '--create'])
+  place.ok([
+    'merge',
+    's',
+    'n',
+    '5',
+    '-k',
+    'v',
+    '--operator',
+    'counter',
+    '--value-encoding',
+    'counter',
+    '--create',
+  ])
+  place.ok(['delete', 's', '00ff', '-e', 'hex'])
+  place.ok(['delete', 's', '--gte', 'b', '--yes'])
+})
+afterAll(() => place.remove())
+
+describe('changes', () => {
+  test('prints every event in the documented form, between control lines', () => {
+    const lines = parseLines(place.ok(['changes', 's']))
+    expect(lines[0]).toMatchObject({
+      control: 'source',
+      format: 'varve-changes',
+      version: 1,
+      keyspaces: { default: {}, v: { mergeOperator: 'counter' } },
+    })
+    const time = expect.any(Number) as number
+    expect(lines.slice(1, -1)).toEqual([
+      {
+        type: 'Insert',
+        keyspace: 'default',
+        key: 'a',
+        value: '1',
+        seqno: 1,
+        commitSeqno: 1,
+        commitLast: 1,
+        timestamp: time,
+      },
+      {
+        type: 'MergeOperand',
+        keyspace: 'v',
+        key: 'n',
+        operand: '\u0005\0\0\0\0\0\0\0',
+        seqno: 2,
+        commitSeqno: 2,
+        commitLast: 2,
+        timestamp: time,
+      },
+      {
+        type: 'PointTombstone',
+        keyspace: 'default',
+        key: { base64: 'AP8=' },
+        seqno: 3,
+        commitSeqno: 3,
+        commitLast: 3,
+        timestamp: time,
+      },
+      {
+        type: 'RangeTombstone',
+        keyspace: 'default',
+        startKey: 'b',
+        endKey: null,
+        seqno: 4,
+        commitSeqno: 4,
+        commitLast: 4,
+        timestamp: time,
+      },
+    ])
+    expect(lines.at(-1)).toMatchObject({ control: 'position', next: 5 })
+  })
+
+  const seqnos = (...args: string[]): unknown[] =>
+    parseLines(place.ok(['changes', 's', '--events-only', ...args])).map(({ seqno }) => seqno)
+
+  test('begins and ends where it is told', () => {
+    expect(seqnos('--from', '2', '--to', '3')).toEqual([2, 3])
+    expect(seqnos('--from', 'now')).toEqual([])
+    expect(seqnos('--from', '0')).toEqual([1, 2, 3, 4])
+    expect(seqnos('--limit', '2')).toEqual([1, 2])
+    expect(seqnos('--since', '2001-01-01')).toEqual([1, 2, 3, 4])
+  })
+
+  test('goes on from a token', () => {
+    const [position] = parseLines(place.ok(['changes', 's', '--to', '2'])).slice(-1)
+    expect(seqnos('--from', position!['token'] as string)).toEqual([3, 4])
+  })
+
+  test('filters by keyspace, type and key', () => {
+    expect(seqnos('-k', 'v')).toEqual([2])
+    expect(seqnos('--type', 'PointTombstone', 'RangeTombstone')).toEqual([3, 4])
+    expect(seqnos('--prefix', 'a')).toEqual([1])
+  })
+
+  test('ends with 6 where history was truncated, 1 where it is not written yet, 2 for no place at all', async () => {
+    const { Varve } = (await import(
+      path.join(builtPackage(), 'dist', 'index.js')
+    )) as typeof import('../../src/index.ts')
+    const store = await Varve.open(place.path('short'))
+    await store.put('a', '1')
+    await store.put('b', '2')
+    await store.truncateHistory(2)
+    await store.close()
+    expect(place.run(['changes', 'short', '--from', '1'])).toMatchObject({ code: 6 })
+    expect(place.run(['changes', 'short', '--from', '9'])).toMatchObject({ code: 1 })
+    expect(place.run(['changes', 'short', '--from', 'yesterday'])).toMatchObject({ code: 2 })
+    expect(place.run(['changes', 'short', '--type', 'Update']).code).toBe(2)
+    expect(place.run(['changes', 'nowhere']).code).toBe(3)
+  })
+
+  test('follows beside a writer until it is interrupted', async () => {
+    const follower = place.start(['changes', 'f', '--follow', '--from', 'oldest', '--poll', '20'])
+    expect(await ended(follower)).toBe(3)
+    place.ok(['put', 'f', 'a', '1', '--create'])
+    const following = place.start(['changes', 'f', '--follow', '--poll', '20', '--events-only'])
+    const one = await linesOf(following, 1)
+    const two = linesOf(following, 1)
+    place.ok(['put', 'f', 'b', '2'])
+    const seen = parseLines(one + (await two)).map(({ key }) => key)
+    expect(seen).toEqual(['a', 'b'])
+    following.kill('SIGINT')
+    expect(await ended(following)).toBe(0)
+  })
+
+  test('ends quietly when nobody reads on', () => {
+    place.write(
+      'many.ndjson',
+      Array.from({ length: 5_000 }, (_, i) => `{"key":"k${i}","value":"x"}\n`).join(''),
+    )
+    place.ok(['import', 'many', 'many.ndjson'])
+    const command = path.join(builtPackage(), 'dist', 'cli', 'varve.js')
+    const { stdout, stderr, status } = spawnSync(
+      'bash',
+      ['-c', `"${process.execPath}" "${command}" changes many | head -n 1; exit \${PIPESTATUS[0]}`],
+      { cwd: place.directory, encoding: 'utf8' },
+    )
+    expect(stdout.split('\n')).toHaveLength(2)
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
+  })
+})
+
+describe('apply', () => {
+  test('makes a replica with the very same stream, and does nothing when it is done again', () => {
+    const stream = place.ok(['changes', 's'])
+    expect(place.run(['apply', 'r'], stream)).toMatchObject({ code: 0, stdout: '' })
+    expect(place.ok(['changes', 'r'])).toBe(stream)
+    place.ok(['apply', 'r'], stream)
+    expect(place.ok(['changes', 'r'])).toBe(stream)
+    expect(place.ok(['get', 'r', 'n', '-k', 'v', '--value-encoding', 'counter'])).toBe('5\n')
+    expect(JSON.parse(place.ok(['history', 'r', '--json']))).toMatchObject({
+      role: 'replica',
+      latest: 4,
+    })
+    expect(place.run(['put', 'r', 'a', 'b'])).toMatchObject({ code: 1 })
+  })
+
+  test('refuses a hole, a stream of another store, and lines that are no events', () => {
+    const late = place.ok(['changes', 's', '--from', '3'])
+    expect(place.run(['apply', 'hole'], late).stderr).toContain('VARVE_SEQNO_GAP')
+    place.ok(['put', 'other', 'a', '1', '--create'])
+    for (let i = 0; i < 4; i++) place.ok(['put', 'other', `b${i}`, '1'])
+    place.ok(['apply', 'mixed'], place.ok(['changes', 's']))
+    expect(place.run(['apply', 'mixed'], place.ok(['changes', 'other'])).code).not.toBe(0)
+    expect(place.run(['apply', 'bad'], 'not json\n')).toMatchObject({ code: 1 })
+    expect(place.run(['apply', 'bad'], '{"type":"Update"}\n').stderr).toContain('Line 1')
+    expect(place.run(['apply', 'bad', 'missing.ndjson']).code).toBe(3)
+  })
+
+  test('applies commits whole, and says where the stream broke off', () => {
+    place.write('two.ndjson', '{"key":"x","value":"1"}\n{"key":"y","value":"2"}\n')
+    place.ok(['import', 'two', 'two.ndjson'])
+    const half = place.ok(['changes', 'two']).split('\n').slice(0, 2).join('\n')
+    const outcome = place.run(['apply', 'half'], `${half}\n`)
+    expect(outcome).toMatchObject({ code: 1 })
+    expect(outcome.stderr).toContain('seqnos 1 to 2')
+    expect(place.ok(['count', 'half'])).toBe('0\n')
+    place.ok(['apply', 'half'], place.ok(['changes', 'two']))
+    expect(place.ok(['count', 'half'])).toBe('2\n')
+  })
+
+  test('follows keyspaces that are dropped and made again', () => {
+    const counter = ['--value-encoding', 'counter', '--operator', 'counter', '--create', '-k', 'c']
+    place.ok(['merge', 'd', 'n', '1', ...counter])
+    place.ok(['apply', 'dr'], place.ok(['changes', 'd']))
+    place.ok(['delete', 'd', '-k', 'c', '--drop-keyspace', '--yes'])
+    place.ok(['merge', 'd', 'n', 'x', '-k', 'c', '--operator', 'append', '--create'])
+    place.ok(['apply', 'dr'], place.ok(['changes', 'd']))
+    expect(place.ok(['get', 'dr', 'n', '-k', 'c'])).toBe('x\n')
+  })
+})
+
+describe('replicate', () => {
+  test('catches up, and again only with what is new', () => {
+    place.ok(['replicate', 's', 'copy'])
+    expect(place.ok(['changes', 'copy'])).toBe(place.ok(['changes', 's']))
+    place.ok(['put', 's', 'z', '9'])
+    expect(place.run(['replicate', 's', 'copy']).stderr).toContain('seqno 5')
+    expect(place.ok(['changes', 'copy'])).toBe(place.ok(['changes', 's']))
+  })
+
+  test('refuses a primary as its target, and a source that is not there', () => {
+    place.ok(['put', 'p', 'a', '1', '--create'])
+    expect(place.run(['replicate', 'nowhere', 'x']).code).toBe(3)
+    expect(fs.existsSync(place.path('x'))).toBe(false)
+  })
+
+  test('follows until it is interrupted', async () => {
+    place.ok(['put', 'rs', 'a', '1', '--create'])
+    const replicating = place.start(['replicate', 'rs', 'rr', '--follow', '--poll', '20'])
+    const watching = place.start(['changes', 'rs', '--follow', '--events-only'])
+    await linesOf(watching, 1)
+    place.ok(['put', 'rs', 'b', '2'])
+    await expect.poll(() => place.run(['get', 'rr', 'b']).code, { timeout: 30_000 }).toBe(0)
+    replicating.kill('SIGTERM')
+    watching.kill('SIGTERM')
+    expect([await ended(replicating), await ended(watching)]).toEqual([0, 0])
+    expect(place.ok(['changes', 'rr'])).toBe(place.ok(['changes', 'rs']))
+  })
+})

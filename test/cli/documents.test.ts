@@ -1,0 +1,145 @@
+/**
+ * Every program in README.md and docs/guide.md runs as it stands there, against the built package, and prints what is said.
+ *
+ * A block that follows "prints:" is the whole output of the program before it. `classic-level` is no dependency of ours: a
+ * stand-in with its interface takes its place.
+ */
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { transformSync } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { builtPackage, ROOT } from './built-package.ts'
+
+interface Program {
+  readonly line: number
+  readonly code: string
+  readonly prints: string | undefined
+}
+
+function programsIn(document: string): Program[] {
+  const text = fs.readFileSync(path.join(ROOT, document), 'utf8')
+  const block = /^```ts\n([\s\S]*?)^```\n(?:\nprints:\n\n```\n([\s\S]*?)^```$)?/gm
+  return [...text.matchAll(block)].map((match) => ({
+    line: text.slice(0, match.index).split('\n').length,
+    code: match[1]!,
+    prints: match[2],
+  }))
+}
+
+const STAND_IN = `
+export class ClassicLevel {
+  constructor(location, options) {
+    if (options.keyEncoding !== 'buffer' || options.valueEncoding !== 'buffer') throw new Error('not as bytes')
+  }
+  async *iterator() {
+    for (const [key, value] of [['!users!1', 'Ada'], ['a', '1'], ['b', '2']]) {
+      yield [Buffer.from(key), Buffer.from(value)]
+    }
+  }
+  async close() {}
+}
+`
+
+let modules: string
+beforeAll(() => {
+  modules = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-documents-'))
+  fs.mkdirSync(path.join(modules, 'classic-level'))
+  fs.symlinkSync(builtPackage(), path.join(modules, 'varve'))
+  const standIn = path.join(modules, 'classic-level')
+  fs.writeFileSync(path.join(standIn, 'package.json'), '{ "type": "module", "main": "index.js" }')
+  fs.writeFileSync(path.join(standIn, 'index.js'), STAND_IN)
+})
+afterAll(() => fs.rmSync(modules, { recursive: true, force: true }))
+
+function run(program: Program): string {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-program-'))
+  try {
+    fs.symlinkSync(modules, path.join(directory, 'node_modules'))
+    const { code } = transformSync(program.code, { loader: 'ts', target: 'node20' })
+    fs.writeFileSync(path.join(directory, 'program.mjs'), code)
+    const { status, stdout, stderr } = spawnSync(process.execPath, ['program.mjs'], {
+      cwd: directory,
+      encoding: 'utf8',
+    })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    return stdout
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+describe.each(['README.md', 'docs/guide.md'])('%s', (document) => {
+  const programs = programsIn(document)
+
+  test('has programs', () => {
+    expect(programs.length).toBeGreaterThan(0)
+    expect(fs.readFileSync(path.join(ROOT, document), 'utf8').split('```ts').length - 1).toBe(
+      programs.length,
+    )
+  })
+
+  test.each(programs.map((program) => [program.line, program] as const))(
+    'the program in line %i does what it says',
+    (_line, program) => {
+      const output = run(program)
+      if (program.prints !== undefined) expect(output).toBe(program.prints)
+    },
+  )
+})
+
+test('the copy of a classic-level database has its sublevels as keyspaces', () => {
+  const program = programsIn('docs/guide.md').find(({ code }) => code.includes('classic-level'))!
+  expect(run(program)).toBe('3 entries in default,users\n')
+})
+
+test('every program type-checks under strict', () => {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-types-'))
+  try {
+    fs.mkdirSync(path.join(directory, 'node_modules', '@types'), { recursive: true })
+    fs.symlinkSync(builtPackage(), path.join(directory, 'node_modules', 'varve'))
+    for (const name of ['@types/node', 'undici-types']) {
+      fs.symlinkSync(
+        path.join(ROOT, 'node_modules', name),
+        path.join(directory, 'node_modules', name),
+      )
+    }
+    fs.writeFileSync(
+      path.join(directory, 'classic-level.d.ts'),
+      `declare module 'classic-level' {
+        export class ClassicLevel {
+          constructor(location: string, options: object)
+          iterator(): AsyncIterable<[Buffer, Buffer]>
+          close(): Promise<void>
+        }
+      }`,
+    )
+    const files = ['README.md', 'docs/guide.md'].flatMap(programsIn).map(({ code }, index) => {
+      fs.writeFileSync(path.join(directory, `program-${index}.mts`), code)
+      return `program-${index}.mts`
+    })
+    const options = [
+      '--strict',
+      '--noEmit',
+      '--module',
+      'nodenext',
+      '--target',
+      'es2022',
+      '--types',
+      'node',
+    ]
+    const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
+    const { stdout, status } = spawnSync(
+      process.execPath,
+      [tsc, ...options, 'classic-level.d.ts', ...files],
+      {
+        cwd: directory,
+        encoding: 'utf8',
+      },
+    )
+    expect({ stdout, status }).toEqual({ stdout: '', status: 0 })
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true })
+  }
+})

@@ -1,0 +1,144 @@
+/** import and export, through the built command. */
+import fs from 'node:fs'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { ended, parseLines, Workplace } from './built-package.ts'
+
+let place: Workplace
+beforeAll(() => {
+  place = new Workplace()
+})
+afterAll(() => place.remove())
+
+describe('NDJSON', () => {
+  test('documents are stored under the member that is named', () => {
+    place.write('users.ndjson', '{"id": 1, "name": "Ada"}\n\n{"id": 2, "name": "Grace"}')
+    expect(
+      place.run(['import', 'u', 'users.ndjson', '--key', 'id', '--key-prefix', 'user:']),
+    ).toEqual({
+      code: 0,
+      stdout: '',
+      stderr: 'imported 2 entries\n',
+    })
+    expect(place.ok(['get', 'u', 'user:1'])).toBe('{"id": 1, "name": "Ada"}\n')
+    place.ok(
+      ['import', 'u', '-', '--key', 'id', '--value', 'name', '-k', 'names'],
+      '{"id":"x","name":"Y"}\n',
+    )
+    expect(place.ok(['scan', 'u', '-k', 'names'])).toBe('x\tY\n')
+  })
+
+  test('what export wrote comes back: keyspaces, operators, bytes', () => {
+    place.ok(['put', 'e', '00ff', 'ff', '-e', 'hex', '--create'])
+    place.ok([
+      'merge',
+      'e',
+      'n',
+      '7',
+      '-k',
+      'v',
+      '--operator',
+      'counter',
+      '--value-encoding',
+      'counter',
+      '--create',
+    ])
+    const exported = place.ok(['export', 'e'])
+    expect(parseLines(exported)).toMatchObject([
+      { control: 'entries', version: 1, seqno: 2, keyspaces: { v: { mergeOperator: 'counter' } } },
+      { keyspace: 'default', key: { base64: 'AP8=' }, value: { base64: '/w==' } },
+      { keyspace: 'v', key: 'n' },
+    ])
+    place.ok(['import', 'e2'], exported)
+    expect(place.ok(['export', 'e2'])).toBe(exported)
+    place.ok(['merge', 'e2', 'n', '1', '-k', 'v', '--value-encoding', 'counter'])
+    expect(place.ok(['get', 'e2', 'n', '-k', 'v', '--value-encoding', 'counter'])).toBe('8\n')
+  })
+
+  test('bad lines are named, and what stands before them is not lost', () => {
+    expect(place.run(['import', 'b'], '{"key":"a","value":"1"}\nnonsense\n')).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Line 2') as string,
+    })
+    expect(place.run(['import', 'b'], '{"id":1}\n').stderr).toContain('--key')
+    expect(place.run(['import', 'b', '--key', 'id'], '{"name":1}\n').stderr).toContain('"id"')
+    expect(place.run(['import', 'b', 'missing.ndjson']).code).toBe(3)
+    expect(place.run(['import', 'b', '--batch', '0'], '').code).toBe(2)
+    expect(place.run(['import', 'b', '--resume'], '').code).toBe(2)
+  })
+})
+
+describe('CSV', () => {
+  test('has quotes, line ends in fields, and columns by name', () => {
+    place.write('c.csv', '\uFEFFid,name,note\r\n1,"Ada ""A"" L",x\r\n2,"two\nlines",\r\n')
+    place.ok(['import', 'c', 'c.csv', '--key', 'id'])
+    expect(JSON.parse(place.ok(['get', 'c', '1']))).toEqual({
+      id: '1',
+      name: 'Ada "A" L',
+      note: 'x',
+    })
+    expect(JSON.parse(place.ok(['get', 'c', '2']))).toMatchObject({ name: 'two\nlines', note: '' })
+    place.ok(['import', 'c', 'c.csv', '--key', 'id', '--value', 'note', '-k', 'notes'])
+    expect(place.ok(['get', 'c', '1', '-k', 'notes'])).toBe('x\n')
+  })
+
+  test('is refused where it is not one', () => {
+    expect(place.run(['import', 'x', 'c.csv']).code).toBe(2)
+    expect(place.run(['import', 'x', 'c.csv', '--key', 'ID'])).toMatchObject({
+      code: 2,
+      stderr: expect.stringContaining('There are: id, name, note') as string,
+    })
+    const csv = ['import', 'x', '--format', 'csv', '--key', 'id']
+    expect(place.run(csv, 'id,a\n1,2,3\n').stderr).toContain('Line 2 has 3 columns')
+    expect(place.run(csv, 'id,a\n1,"open\n').stderr).toContain('never closed')
+    expect(place.run(csv, 'id,a\n1,"b"c\n').stderr).toContain('behind the quotes')
+  })
+})
+
+describe('resume', () => {
+  const lines = 60_000
+
+  test('an import goes on where it was killed, and writes no entry twice', async () => {
+    const rows = Array.from({ length: lines }, (_, i) => `{"id":"k${i}","x":"${'y'.repeat(50)}"}\n`)
+    place.write('big.ndjson', rows.join(''))
+    const args = ['import', 'big', 'big.ndjson', '--key', 'id', '--resume', '--batch', '100']
+    const killed = place.start(args)
+    const written = (): number => {
+      if (!fs.existsSync(place.path('big'))) return 0
+      const logs = place
+        .files('big', '.wal')
+        .map((name) => fs.statSync(place.path('big', name)).size)
+      return Math.max(0, ...logs)
+    }
+    await expect.poll(written, { timeout: 30_000, interval: 2 }).toBeGreaterThan(100_000)
+    killed.kill('SIGKILL')
+    await ended(killed)
+    expect(place.run(args)).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/behind line [1-9]/) as string,
+    })
+    expect(place.ok(['count', 'big'])).toBe(`${lines}\n`)
+    const events = place.ok(['changes', 'big', '--events-only', '-k', 'default'])
+    expect(events.split('\n')).toHaveLength(lines + 1)
+  })
+
+  test('a place in a file that was changed is not gone on with', () => {
+    place.write('r.ndjson', '{"id":1}\n{"id":2}\nnonsense\n')
+    const args = ['import', 'r', 'r.ndjson', '--key', 'id', '--resume', '--batch', '1']
+    expect(place.run(args).code).toBe(1)
+    place.write('r.ndjson', '{"id":1}\n{"id":2}\n{"id":3}\n{"id":4}\n')
+    expect(place.run(args).stderr).toContain('was changed')
+    expect(place.run(args.filter((arg) => arg !== '--resume')).code).toBe(0)
+    expect(place.ok(['count', 'r'])).toBe('4\n')
+  })
+
+  test('an export goes on behind its last whole line', () => {
+    place.ok(['export', 'e', '-o', 'out.ndjson'])
+    const whole = place.read('out.ndjson')
+    expect(place.run(['export', 'e', '-o', 'out.ndjson']).code).toBe(1)
+    fs.truncateSync(place.path('out.ndjson'), whole.length - 5)
+    place.ok(['export', 'e', '-o', 'out.ndjson', '--resume'])
+    expect(place.read('out.ndjson')).toBe(whole)
+    expect(place.run(['export', 'e', '--resume']).code).toBe(2)
+    expect(place.run(['export', 'nowhere']).code).toBe(3)
+  })
+})

@@ -1,0 +1,195 @@
+/** stats, history, consumers, verify, repair, compact, checkpoint, dump and bench, through the built command. */
+import fs from 'node:fs'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { builtPackage, parseLines, Workplace } from './built-package.ts'
+
+type Package = typeof import('../../src/index.ts')
+
+let place: Workplace
+let varve: Package
+beforeAll(async () => {
+  place = new Workplace()
+  varve = (await import(path.join(builtPackage(), 'dist', 'index.js'))) as Package
+  const store = await varve.Varve.open(place.path('s'))
+  await store.keyspace('v', { mergeOperator: 'counter' })
+  for (let round = 0; round < 2; round++) {
+    const batch = store.batch()
+    for (let i = 0; i < 500; i++) batch.put(`key:${String(i).padStart(4, '0')}`, `value ${round}`)
+    await store.write(batch, { meta: `round ${round}` })
+    await store.put('large', Buffer.alloc(10_000, 'x'))
+    await store.flush()
+  }
+  await store.deleteRange('key:0100', 'key:0200')
+  await store.consumer('index', { from: 'oldest' })
+  await store.close()
+})
+afterAll(() => place.remove())
+
+describe('stats', () => {
+  test('draws the layers over their seqnos', () => {
+    const text = place.ok(['stats', 's'])
+    expect(text).toContain('keyspace v, merge operator counter')
+    expect(text).toMatch(/^ {2}L0 .*░/m)
+    // Nobody is there to see it: no styles.
+    expect(text).not.toContain('\u001b')
+  })
+
+  test('prints JSON', () => {
+    const stats = JSON.parse(place.ok(['stats', 's', '--json'])) as Record<string, unknown>
+    expect(stats).toMatchObject({ role: 'primary', latestSeqno: 1003, location: 's' })
+    expect(Object.keys(stats['keyspaces'] as object)).toEqual(['default', 'v'])
+  })
+
+  test('ends with 3 where there is no store', () => {
+    expect(place.run(['stats', 'nowhere'])).toMatchObject({ code: 3, stdout: '' })
+  })
+})
+
+test('history tells floor and epochs', () => {
+  expect(JSON.parse(place.ok(['history', 's', '--json']))).toMatchObject({
+    floor: 1,
+    latest: 1003,
+    epoch: 1,
+  })
+  expect(place.ok(['history', 's'])).toMatch(/^floor +1, 1,003 events/m)
+  expect(place.run(['history', 'nowhere']).code).toBe(3)
+})
+
+test('consumers are listed and dropped', () => {
+  expect(place.ok(['consumers', 'ls', 's'])).toMatch(/^index +1 +active/m)
+  expect(JSON.parse(place.ok(['consumers', 'ls', 's', '--json']))).toMatchObject([
+    { name: 'index', position: 1 },
+  ])
+  expect(place.run(['consumers', 'drop', 's', 'index']).code).toBe(2)
+  expect(place.run(['consumers', 'drop', 's', 'nobody', '--yes']).code).toBe(3)
+  fs.cpSync(place.path('s'), place.path('consumed'), { recursive: true })
+  place.ok(['consumers', 'drop', 'consumed', 'index', '--yes'])
+  expect(place.run(['consumers', 'ls', 'consumed'])).toMatchObject({ code: 0, stdout: '' })
+})
+
+describe('beside a writer', () => {
+  test('commands that read work, and those that write end with 4', async () => {
+    const store = await varve.Varve.open(place.path('busy'))
+    await store.put('a', '1')
+    try {
+      expect(place.ok(['get', 'busy', 'a'])).toBe('1\n')
+      expect(place.ok(['stats', 'busy'])).toContain('latest 1')
+      expect(place.ok(['verify', 'busy'])).toMatch(/^ok: /)
+      expect(place.run(['put', 'busy', 'a', '2'])).toMatchObject({ code: 4 })
+      expect(place.run(['compact', 'busy'])).toMatchObject({ code: 4 })
+      expect(place.run(['repair', 'busy', '--yes'])).toMatchObject({ code: 4 })
+    } finally {
+      await store.close()
+    }
+  })
+})
+
+describe('a flipped byte', () => {
+  beforeAll(() => {
+    fs.cpSync(place.path('s'), place.path('damaged'), { recursive: true })
+    const file = place.path('damaged', largest('damaged', '.seg'))
+    const bytes = fs.readFileSync(file)
+    bytes[100]! ^= 1
+    fs.writeFileSync(file, bytes)
+  })
+
+  test('is found by verify, with its place', () => {
+    expect(place.ok(['verify', 's'])).toMatch(/^ok: \d+ files, /)
+    const found = place.run(['verify', 'damaged'])
+    expect(found.code).toBe(5)
+    expect(found.stdout).toContain('.seg')
+    const report = JSON.parse(place.run(['verify', 'damaged', '--json']).stdout) as { ok: boolean }
+    expect(report).toMatchObject({ ok: false, problems: [{ code: 'VARVE_CORRUPTION' }] })
+  })
+
+  test('ends reading commands with 5', () => {
+    expect(place.run(['scan', 'damaged']).code).toBe(5)
+  })
+
+  test('is repaired, after a question', () => {
+    expect(place.run(['repair', 'damaged'])).toMatchObject({ code: 2, stdout: '' })
+    const report = JSON.parse(place.ok(['repair', 'damaged', '--yes', '--json'])) as {
+      epoch: number
+    }
+    expect(report.epoch).toBeGreaterThan(1)
+    expect(place.ok(['verify', 'damaged'])).toMatch(/^ok: /)
+    expect(place.run(['repair', 'nowhere', '--yes']).code).toBe(3)
+  })
+})
+
+test('compact leaves state and stream as they were', () => {
+  fs.cpSync(place.path('s'), place.path('compacted'), { recursive: true })
+  const events = place.ok(['changes', 's', '--events-only'])
+  expect(place.run(['compact', 'compacted'])).toMatchObject({ code: 0, stdout: '' })
+  expect(place.ok(['changes', 'compacted', '--events-only'])).toBe(events)
+  expect(place.ok(['scan', 'compacted'])).toBe(place.ok(['scan', 's']))
+  expect(place.run(['compact', 'compacted', '-k', 'nowhere']).code).toBe(3)
+  expect(place.run(['compact', 'nowhere']).code).toBe(3)
+})
+
+test('checkpoint copies into an empty directory only', () => {
+  expect(place.run(['checkpoint', 's', 'backup'])).toMatchObject({ code: 0, stdout: '' })
+  expect(place.ok(['scan', 'backup'])).toBe(place.ok(['scan', 's']))
+  expect(place.run(['checkpoint', 's', 'backup']).code).toBe(2)
+  expect(place.run(['checkpoint', 'nowhere', 'backup2']).code).toBe(3)
+})
+
+describe('dump', () => {
+  const dump = (file: string, ...args: string[]): Record<string, Record<string, unknown>>[] =>
+    parseLines(place.ok(['dump', path.join('s', file), '--ndjson', ...args]))
+
+  test('shows a segment: properties, entries, change index', () => {
+    const file = place.files('s', '.seg').toSorted()[0]!
+    const lines = dump(file, '--entries', '--changes', '-n', '3')
+    expect(lines[0]).toMatchObject({ properties: { type: 'segment', events: 501 } })
+    expect(lines[1]).toMatchObject({ entry: { ordinal: 0, kind: 'insert', key: 'key:0000' } })
+    const changes = lines.filter((line) => 'change' in line)
+    expect(changes).toHaveLength(3)
+    expect(changes[0]).toMatchObject({
+      change: { seqno: 1, commitSeqno: 1, commitLast: 500, commitMeta: 'round 0' },
+    })
+    expect(place.ok(['dump', path.join('s', file)])).toMatch(/^ {2}order +key$/m)
+  })
+
+  test('shows a log, a manifest and a blob file', () => {
+    const logs = place.files('s', '.wal').map((file) => dump(file, '--entries'))
+    expect(logs.flat().some((line) => line['operation']?.['kind'] === 'range-delete')).toBe(true)
+    const [manifest] = fs.readdirSync(place.path('s')).filter((name) => name.startsWith('MANIFEST'))
+    const edits = dump(manifest!, '--entries')
+    expect(edits.at(-1)).toMatchObject({ properties: { type: 'manifest', end: 'whole' } })
+    expect(edits.some((line) => 'edit' in line)).toBe(true)
+    const blob = dump(place.files('s', '.blob')[0]!, '--entries')
+    expect(blob[0]).toMatchObject({ frame: { bytes: 10_000 } })
+    expect(blob.at(-1)).toMatchObject({ properties: { type: 'blob file', frames: 1 } })
+  })
+
+  test('ends with 3 for no file, 2 for a file of another kind, 5 for a damaged one', () => {
+    expect(place.run(['dump', '000099.seg']).code).toBe(3)
+    expect(place.run(['dump', 's/CURRENT']).code).toBe(2)
+    place.write('000001.seg', 'no segment at all, but long enough to have a footer')
+    expect(place.run(['dump', '000001.seg']).code).toBe(5)
+    place.write('000002.wal', 'neither a log')
+    expect(place.run(['dump', '000002.wal']).code).toBe(5)
+    place.write('MANIFEST-000003', '')
+    expect(place.run(['dump', 'MANIFEST-000003']).code).toBe(5)
+    place.write('000004.blob', 'x')
+    expect(place.run(['dump', '000004.blob']).code).toBe(5)
+  })
+})
+
+test('bench measures and leaves nothing behind', () => {
+  const results = JSON.parse(place.ok(['bench', '-n', '2000', '--directory', '.', '--json'])) as {
+    what: string
+  }[]
+  expect(results.map(({ what }) => what)).toContain('changes, from the first')
+  expect(fs.readdirSync(place.directory).filter((name) => name.startsWith('varve-bench-'))).toEqual(
+    [],
+  )
+  expect(place.run(['bench', '-n', '0']).code).toBe(2)
+})
+
+function largest(store: string, ending: string): string {
+  const size = (name: string): number => fs.statSync(place.path(store, name)).size
+  return place.files(store, ending).toSorted((a, b) => size(b) - size(a))[0]!
+}
