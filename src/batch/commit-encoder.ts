@@ -18,6 +18,7 @@ import {
 } from './commit-record.ts'
 
 const FIRST_CAPACITY = 256
+const POOLED_BYTES = 1024
 
 /** Bytes that one operation takes in a record. */
 export function operationBytes(keyspaceId: number, keyBytes: number, valueBytes: number): number {
@@ -55,7 +56,8 @@ export function writeCommitHeader(
   end: number,
   counts: { operations: number; fieldBytes: number },
 ): void {
-  target.fill(0, at, at + COMMIT_BODY_AT)
+  // So few bytes that a call costs more.
+  for (let i = at; i < at + COMMIT_BODY_AT; i++) target[i] = 0
   target.writeUInt32LE(end - at, at + 4)
   target.writeUInt16LE(RECORD_COMMIT, at + 22)
   target.writeUInt32LE(counts.operations, at + COMMIT_OPERATIONS_AT)
@@ -96,7 +98,9 @@ export class CommitEncoder {
   #end = COMMIT_BODY_AT
 
   constructor(capacity: number = FIRST_CAPACITY) {
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(capacity, COMMIT_BODY_AT))
+    const bytes = Math.max(capacity, COMMIT_BODY_AT)
+    // Short-lived: small ones share the pool of Buffer, which is ten times as fast as memory of their own.
+    this.#bytes = bytes < POOLED_BYTES ? Buffer.allocUnsafe(bytes) : Buffer.allocUnsafeSlow(bytes)
   }
 
   /** Bytes of the operations so far. */

@@ -1,6 +1,6 @@
 /**
- * From the events that `applyChanges` is given to whole commits, checked and copied: nothing of them is looked at again after
- * the call has returned.
+ * From the events that `applyChanges` is given to whole commits, checked, and copied where they are the caller's: nothing of
+ * those is looked at again after the call has returned.
  */
 import { EMPTY_BYTES, U48_MAX } from '../base/bytes.ts'
 import {
@@ -42,6 +42,8 @@ export interface ReplicaCommits {
   readonly commits: readonly ReplicaCommit[]
   /** The last commit was incomplete; it is not among them. */
   readonly cutOff: ReplicaCommit | undefined
+  /** There are operands among the operations. */
+  readonly hasOperands: boolean
 }
 
 /** The fields that all events have, as a caller may have got them wrong. */
@@ -62,11 +64,13 @@ interface GivenEvent {
 }
 
 /** Throws TypeError, VARVE_INVALID_ARGUMENT, or VARVE_SEQNO_GAP { expected, found } for a hole between two of them. */
-export function readEvents(events: unknown): ReplicaCommits {
+export function readEvents(events: unknown, { isOurs }: { isOurs: boolean }): ReplicaCommits {
   if (!Array.isArray(events)) throw wrongType('events', 'an array of change events', events)
   const commits: ReplicaCommit[] = []
   let seqno = 0
   let commit: ReplicaCommit | undefined
+  let keyspace: unknown
+  let hasOperands = false
   for (const given of events as readonly unknown[]) {
     if (typeof given !== 'object' || given === null)
       throw wrongType('events', 'change events', given)
@@ -83,10 +87,13 @@ export function readEvents(events: unknown): ReplicaCommits {
     } else {
       ensureSameCommit(commit, event, seqno)
     }
-    addOperation(commit, event)
+    if (event.keyspace !== keyspace) checkName(event.keyspace, 'keyspace')
+    keyspace = event.keyspace
+    hasOperands ||= event.type === 'MergeOperand'
+    addOperation(commit, event, isOurs)
   }
   const cutOff = commit !== undefined && seqno < commit.last ? commits.pop() : undefined
-  return { commits, cutOff }
+  return { commits, cutOff, hasOperands }
 }
 
 export function seqnoGap(seqnos: { expected: number; found: number }): VarveError {
@@ -140,55 +147,60 @@ function isSameMeta(meta: Uint8Array | undefined, given: unknown): boolean {
   return given instanceof Uint8Array && Buffer.compare(meta, given) === 0
 }
 
-function addOperation(commit: ReplicaCommit, event: GivenEvent): void {
-  const { keyspace, dropsKeyspace } = event
-  checkName(keyspace, 'keyspace')
-  if (dropsKeyspace !== undefined && dropsKeyspace !== true) {
-    throw wrongType('dropsKeyspace', 'true or left out', dropsKeyspace)
-  }
-  const operation = { ...operationOf(event), keyspace }
-  if (dropsKeyspace === true) {
-    const isWhole = operation.kind === (KIND_RANGE_DELETE | FLAG_OPEN_END | FLAG_DROPS_KEYSPACE)
-    if (!isWhole || operation.key.length > 0 || commit.first !== commit.last) {
-      throw invalidArgument('a keyspace is dropped whole, by a commit of its own')
-    }
-    if (keyspace === DEFAULT_KEYSPACE) {
-      throw invalidArgument('the default keyspace cannot be dropped', { keyspace })
-    }
-  }
-  commit.operations.push(operation)
-  commit.bytes += operation.key.length + operation.value.length
-}
-
-function operationOf(event: GivenEvent): Omit<ReplicaOperation, 'keyspace'> {
+function addOperation(commit: ReplicaCommit, event: GivenEvent, isOurs: boolean): void {
+  const { dropsKeyspace } = event
+  if (dropsKeyspace !== undefined) checkDrop(commit, event)
+  let kind: number
+  let key: Uint8Array
+  let value: Uint8Array = EMPTY_BYTES
   switch (event.type) {
     case 'Insert':
-      return {
-        kind: KIND_INSERT,
-        key: copy(toKey(bytes(event.key, 'key'))),
-        value: copy(toValue(bytes(event.value, 'value'))),
-      }
+      kind = KIND_INSERT
+      key = toKey(bytes(event.key, 'key'))
+      value = toValue(bytes(event.value, 'value'))
+      break
     case 'MergeOperand':
-      return {
-        kind: KIND_MERGE,
-        key: copy(toKey(bytes(event.key, 'key'))),
-        value: copy(toValue(bytes(event.operand, 'operand'), 'operand')),
-      }
+      kind = KIND_MERGE
+      key = toKey(bytes(event.key, 'key'))
+      value = toValue(bytes(event.operand, 'operand'), 'operand')
+      break
     case 'PointTombstone':
-      return { kind: KIND_DELETE, key: copy(toKey(bytes(event.key, 'key'))), value: EMPTY_BYTES }
+      kind = KIND_DELETE
+      key = toKey(bytes(event.key, 'key'))
+      break
     case 'RangeTombstone': {
       const { endKey } = event
-      const { start, end } = toDeleteRange(
-        bytes(event.startKey, 'startKey'),
-        endKey === undefined ? undefined : bytes(endKey, 'endKey'),
-      )
-      const drops = event.dropsKeyspace === true ? FLAG_DROPS_KEYSPACE : 0
-      return end === undefined
-        ? { kind: KIND_RANGE_DELETE | FLAG_OPEN_END | drops, key: copy(start), value: EMPTY_BYTES }
-        : { kind: KIND_RANGE_DELETE | drops, key: copy(start), value: copy(end) }
+      const end = endKey === undefined ? undefined : bytes(endKey, 'endKey')
+      const range = toDeleteRange(bytes(event.startKey, 'startKey'), end)
+      kind = KIND_RANGE_DELETE | (dropsKeyspace === true ? FLAG_DROPS_KEYSPACE : 0)
+      if (range.end === undefined) kind |= FLAG_OPEN_END
+      key = range.start
+      value = range.end ?? EMPTY_BYTES
+      break
     }
     default:
       throw invalidArgument(`an event has the unknown type ${String(event.type)}`)
+  }
+  commit.bytes += key.length + value.length
+  commit.operations.push({
+    kind,
+    // Checked by the caller.
+    keyspace: event.keyspace as string,
+    key: isOurs ? key : copy(key),
+    value: isOurs ? value : copy(value),
+  })
+}
+
+function checkDrop(commit: ReplicaCommit, event: GivenEvent): void {
+  const { type, dropsKeyspace, keyspace, startKey, endKey } = event
+  if (dropsKeyspace !== true) throw wrongType('dropsKeyspace', 'true or left out', dropsKeyspace)
+  const isWhole =
+    type === 'RangeTombstone' && endKey === undefined && bytes(startKey, 'startKey').length === 0
+  if (!isWhole || commit.first !== commit.last) {
+    throw invalidArgument('a keyspace is dropped whole, by a commit of its own')
+  }
+  if (keyspace === DEFAULT_KEYSPACE) {
+    throw invalidArgument('the default keyspace cannot be dropped', { keyspace })
   }
 }
 

@@ -105,13 +105,15 @@ export class Replica {
     this.#ports = ports
   }
 
+  /** `isOurs`: nobody else has the events or their bytes, so they need not be copied. */
   async apply(
     events: unknown,
     options: ApplyOptions | undefined,
+    isOurs = false,
   ): Promise<{ latest: number; applied: number }> {
     this.#ensureReplica()
     const given = this.#readOptions(options)
-    const received = readEvents(events)
+    const received = readEvents(events, { isOurs })
     return this.#inTurn(() => this.#apply(received, given))
   }
 
@@ -143,7 +145,7 @@ export class Replica {
     const lineage = followSource(own, claim, { latest, newest })
     const commits = this.#selectNew(received, latest)
     const token = this.#tokenToKeep(received, given, newest)
-    this.#checkOperators(commits)
+    if (received.hasOperands) this.#checkOperators(commits)
     await this.#takeOver(own, lineage)
     const fields = {
       token,
@@ -299,22 +301,21 @@ export class Replica {
   }
 
   /** Its keyspaces are there. */
-  async #submit(
+  #submit(
     commit: ReplicaCommit,
     fields: SourceFields,
     signal: AbortSignal | undefined,
   ): Promise<number> {
     const { writer, keyspaces } = this.#ports
     const { operations, meta, first, timeMs } = commit
-    const encoder = new CommitEncoder(
-      COMMIT_BODY_AT + commit.bytes + operations.length * OPERATION_OVERHEAD,
-    )
+    const capacity = COMMIT_BODY_AT + commit.bytes + operations.length * OPERATION_OVERHEAD
+    const encoder = new CommitEncoder(capacity)
     for (const { kind, keyspace, key, value } of operations) {
       encoder.add(kind, this.#keyspace(keyspace)!.id, key, value)
     }
     const dropped = commit.dropsKeyspace ? this.#keyspace(operations[0]!.keyspace) : undefined
-    // From here on: a commit behind it that names the keyspace means another one.
-    if (dropped !== undefined) dropped.isDropped = true
+    const hasEffects =
+      dropped !== undefined || fields.token !== undefined || fields.epochs !== undefined
     const published = (): void => {
       if (dropped !== undefined) {
         dropped.droppedAt = first
@@ -322,19 +323,19 @@ export class Replica {
       }
       this.#learn(fields)
     }
-    const hasEffects =
-      dropped !== undefined || fields.token !== undefined || fields.epochs !== undefined
-    try {
-      return await writer.commit(
-        encoder,
-        encodeSourceFields(fields, meta),
-        { sync: false, signal },
-        { timeMs, expectedFirst: first, published: hasEffects ? published : undefined },
-      )
-    } catch (error) {
-      if (dropped !== undefined && dropped.droppedAt === undefined) dropped.isDropped = false
+    const written = writer.commit(
+      encoder,
+      encodeSourceFields(fields, meta),
+      { sync: false, signal },
+      { timeMs, expectedFirst: first, published: hasEffects ? published : undefined },
+    )
+    if (dropped === undefined) return written
+    // From here on: a commit behind it that names the keyspace means another one.
+    dropped.isDropped = true
+    return written.catch((error: unknown) => {
+      if (dropped.droppedAt === undefined) dropped.isDropped = false
       throw error
-    }
+    })
   }
 
   async #writeFields(fields: SourceFields): Promise<void> {

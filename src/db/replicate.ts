@@ -162,11 +162,12 @@ class Replication {
     const { epochs } = this.#source.changes
     // A source that is itself a replica and knows no source yet has no history to be named after.
     const knowsItself = !isStandIn(this.#source.changes)
-    await this.#replica.replica.apply(events, {
+    const options = {
       ...(knowsItself ? { epochs: [...epochs] } : {}),
       ...(knowsItself && token !== undefined ? { token } : {}),
       ...this.#signalOption(),
-    })
+    }
+    await this.#replica.replica.apply(events, options, true)
   }
 
   /** Made with the source's options where it is new; given the source's merge operator where it has none. */

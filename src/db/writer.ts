@@ -192,7 +192,12 @@ export class Writer {
   ): Promise<number> {
     return new Promise((resolve, reject) => {
       const commit: PendingCommit = {
-        ...record,
+        // One by one, in the order of `single`: spread, they would be objects of another shape, and each write 10 us slower.
+        bytes: record.bytes,
+        start: record.start,
+        end: record.end,
+        operations: record.operations,
+        userBytes: record.userBytes,
         sync: options?.sync ?? this.#options.sync,
         timeMs: effects.timeMs,
         check: effects.check,
