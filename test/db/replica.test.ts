@@ -486,6 +486,125 @@ describe('a replica', () => {
     await replica.close()
   })
 
+  test('is what the old source becomes when another has taken over, if it has nothing more', async () => {
+    let sources = fixture()
+    let source = await sources.open()
+    await source.put('a', '1')
+    const replica = await replicaFixture().open()
+    await replicate(source, replica, { stopAtLatest: true })
+    sources = fixture({}, sources.fs.crash('kept'))
+    await source.close()
+    await replica.promote()
+    await replica.put('b', '2')
+    // An epoch in which nothing was written does not count.
+    source = await sources.open()
+    expect(source.history().epochs).toHaveLength(2)
+    await source.close()
+    source = await sources.open({ role: 'replica' })
+    await replicate(replica, source, { stopAtLatest: true })
+    expect(await eventsOf(source)).toEqual(await eventsOf(replica))
+    expect(source.history().epochs).toEqual(replica.history().epochs)
+    await source.close()
+    const ahead = fixture({}, sources.fs.crash('kept'))
+    source = await ahead.open({ role: 'replica' })
+    await source.promote()
+    await source.put('c', '3')
+    await source.close()
+    source = await ahead.open({ role: 'replica' })
+    await replica.put('d', '4')
+    expect(await codeOf(() => replicate(replica, source, { stopAtLatest: true }))).toBe(
+      'VARVE_HISTORY_DIVERGED',
+    )
+    await source.close()
+    await replica.close()
+  })
+
+  test('whose disk is full keeps whole commits, and goes on when there is space', async () => {
+    const source = await fixture().open()
+    for (let i = 0; i < 20; i++) {
+      await source.write(source.batch().put(`k${i}`, Buffer.alloc(3_000, i)).delete(`d${i}`))
+    }
+    const replicas = fixture({ ...REPLICA, memtableBytes: 16 * 1024 })
+    const replica = await replicas.open()
+    replicas.fs.inject({
+      operation: 'write',
+      file: /\.wal$/,
+      after: 2,
+      times: Infinity,
+      effect: 'ENOSPC',
+    })
+    const events = await eventsOf(source)
+    expect(await codeOf(() => replica.applyChanges(events))).toBe('VARVE_NO_SPACE')
+    const { latest } = replica.history()
+    expect(latest % 2).toBe(0)
+    expect(latest).toBeLessThan(40)
+    replicas.fs.clearFaults()
+    await replicate(source, replica, { stopAtLatest: true })
+    expect(await eventsOf(replica)).toEqual(events)
+    await source.close()
+    await replica.close()
+  })
+
+  test('applies durably where that is asked for', async () => {
+    const source = await fixture().open()
+    await source.put('a', '1')
+    await source.put('b', '2')
+    const replicas = replicaFixture()
+    let replica = await replicas.open()
+    const events = await eventsOf(source)
+    await replica.applyChanges(events.slice(0, 1), { sync: true })
+    await replica.applyChanges(events)
+    expect(replica.history()).toMatchObject({ latest: 2, durable: 1 })
+    // Held already, but not durable: sent again it becomes so.
+    await replica.applyChanges(events, { sync: true })
+    expect(replica.history().durable).toBe(2)
+    replica = await fixture(REPLICA, replicas.fs.crash('lost')).open()
+    expect(await eventsOf(replica)).toEqual(events)
+    await source.close()
+    await replica.close()
+  })
+
+  test('that is aborted, closed or promoted in the middle says so', async () => {
+    const source = await fixture().open()
+    for (let i = 0; i < 50; i++) await source.put('k', `${i}`)
+    const events = await eventsOf(source)
+    const replica = await replicaFixture().open()
+    const controller = new AbortController()
+    const applied = codeOf(() => replica.applyChanges(events, { signal: controller.signal }))
+    controller.abort()
+    expect(await applied).toBe('VARVE_ABORTED')
+    expect(await codeOf(() => replica.applyChanges(events, { signal: controller.signal }))).toBe(
+      'VARVE_ABORTED',
+    )
+    const promoted = replica.promote()
+    const late = codeOf(() => replica.applyChanges(events))
+    await promoted
+    expect(await late).toBe('VARVE_INVALID_ARGUMENT')
+    await replica.close()
+    const other = await replicaFixture().open()
+    const following = codeOf(() => replicate(source, other))
+    await other.close()
+    expect(await following).toBe('VARVE_CLOSED')
+    const aborted = await replicaFixture().open()
+    expect(await replicate(source, aborted, { signal: AbortSignal.abort() })).toEqual({ latest: 0 })
+    await aborted.close()
+    await source.close()
+  })
+
+  test('takes from a source that is readOnly beside its writer', async () => {
+    const sources = fixture()
+    const writer = await sources.open()
+    await writer.put('a', '1')
+    const reader = await sources.open({ readOnly: true })
+    const replica = await replicaFixture().open()
+    expect(await replicate(reader, replica, { stopAtLatest: true })).toEqual({ latest: 1 })
+    await writer.put('b', '2')
+    await reader.refresh()
+    expect(await replicate(reader, replica, { stopAtLatest: true })).toEqual({ latest: 2 })
+    expect(await codeOf(() => reader.applyChanges([]))).toBe('VARVE_READ_ONLY')
+    for (const store of [writer, reader, replica]) await store.close()
+  })
+
   test('of a source whose history starts above its end is refused', async () => {
     const source = await fixture().open()
     for (let i = 0; i < 10; i++) await source.put('k', `${i}`)
