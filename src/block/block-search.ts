@@ -18,7 +18,7 @@ export class FoundEntry {
 }
 
 /** Up to so many entries, scanning tags beats a binary search. */
-const TAG_SCAN_MAX = 128
+const TAG_SCAN_MAX = 192
 
 /**
  * Finds the newest entry of key[keyStart, keyEnd) with a seqno of at most `snapshot` in the tagged block bytes[start, end) of
@@ -54,14 +54,26 @@ export function findInBlock(
     return false
   }
   const tagsAt = offsetsAt - count
-  for (let slot = 0; slot < count; slot++) {
-    if (bytes[tagsAt + slot] !== tag) continue
+  let slot = 0
+  for (;;) {
+    // Four at a time: the loop itself costs as much as a comparison.
+    while (
+      slot + 4 <= count &&
+      bytes[tagsAt + slot] !== tag &&
+      bytes[tagsAt + slot + 1] !== tag &&
+      bytes[tagsAt + slot + 2] !== tag &&
+      bytes[tagsAt + slot + 3] !== tag
+    ) {
+      slot += 4
+    }
+    while (slot < count && bytes[tagsAt + slot] !== tag) slot++
+    if (slot === count) return false
     const at = start + offsetOf(bytes, offsetsAt, wide, slot)
     if (readIfKey(bytes, firstAt, at, key, keyStart, keyEnd, snapshot, result) === IS_IT) {
       return true
     }
+    slot++
   }
-  return false
 }
 
 const IS_IT = 1

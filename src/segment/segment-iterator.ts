@@ -13,6 +13,7 @@
  * The current key is put together in an array of its own: the bytes an entry shares with the block's first key are mostly in
  * place already, because neighbours share about the same number.
  */
+import { assert } from '../base/assert.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
 import type { BlockCache, CacheFile } from '../block/block-cache.ts'
 import { BLOCK_SHARED_MAX, blockCount } from '../block/block-format.ts'
@@ -185,6 +186,7 @@ export class SegmentIterator extends EntryIterator {
       this.#segment = this.#open.sync()
     }
     const index = this.#segment.source.index
+    assert(index.isByKey || move === TO_FIRST || move === TO_LAST, 'only key order is sought in')
     if (index.count === 0) return
     let block = 0
     if (move === TO_LAST) block = index.count - 1
