@@ -96,6 +96,13 @@ export class Importer {
     }
   }
 
+  /** After a row that cannot be read: writes those before it, with the place they reach. */
+  async stop(): Promise<void> {
+    if (this.#batch.length > 0) await this.#write()
+    await Promise.all(this.#writes)
+    await this.#store.sync()
+  }
+
   /** Durable when it resolves. */
   async finish(): Promise<void> {
     if (this.#places !== undefined) this.#batch.delete(this.#placeKey, this.#places)

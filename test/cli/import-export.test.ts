@@ -59,6 +59,7 @@ describe('NDJSON', () => {
       code: 1,
       stderr: expect.stringContaining('Line 2') as string,
     })
+    expect(place.ok(['scan', 'b'])).toBe('a\t1\n')
     expect(place.run(['import', 'b'], '{"id":1}\n').stderr).toContain('--key')
     expect(place.run(['import', 'b', '--key', 'id'], '{"name":1}\n').stderr).toContain('"id"')
     expect(place.run(['import', 'b', 'missing.ndjson']).code).toBe(3)

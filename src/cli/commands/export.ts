@@ -6,6 +6,7 @@ import { type EntriesLine, type EntryLine, ENTRY_FORMAT, parseEntryLine } from '
 import { toJson } from '../encoding.ts'
 import { examples } from '../examples.ts'
 import { usageError } from '../exit-codes.ts'
+import { IMPORT_KEYSPACE } from '../importer.ts'
 import { readLines } from '../line-reader.ts'
 import { addOperatorsOption, severalTimes, type StoreChoice } from '../shared-options.ts'
 import { keyspaceNamed, loadVersion, withReader } from '../store-access.ts'
@@ -82,7 +83,7 @@ async function exportEntries(
   terminal: Terminal,
   write: Write,
 ): Promise<void> {
-  const names = choice.keyspace ?? store.keyspaces()
+  const names = choice.keyspace ?? store.keyspaces().filter((name) => name !== IMPORT_KEYSPACE)
   const snapshot = store.snapshot()
   const total = names.reduce((sum, name) => sum + entriesOf(store, name), 0)
   const bar = terminal.progress('export', total)

@@ -79,9 +79,13 @@ export function addImport(program: Command, terminal: Terminal): void {
           }
           rows.finish()
           await importer.finish()
-        } finally {
+        } catch (error) {
+          await importer.stop()
           bar.stop()
+          terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}, then:`)
+          throw error
         }
+        bar.stop()
         const before =
           importer.start.lines > 0 ? `, behind line ${countText(importer.start.lines)}` : ''
         terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}${before}`)

@@ -1,4 +1,8 @@
+import fs from 'node:fs'
+import path from 'node:path'
 import type { Command } from 'commander'
+import type { VerifyReport } from '../../db/verify.ts'
+import { parseFileName } from '../../env/file-names.ts'
 import { examples } from '../examples.ts'
 import { CommandError, EXIT } from '../exit-codes.ts'
 import { addOperatorsOption, type StoreChoice } from '../shared-options.ts'
@@ -9,6 +13,8 @@ import { amountText, bytesText } from '../words.ts'
 interface Choice extends StoreChoice {
   readonly json?: boolean
 }
+
+const ATTEMPTS_MAX = 4
 
 export function addVerify(program: Command, terminal: Terminal): void {
   const command = program
@@ -26,12 +32,16 @@ export function addVerify(program: Command, terminal: Terminal): void {
     .action((location: string, choice: Choice) =>
       withReader(location, choice, async (store) => {
         let bar: { update(done: number): void; stop(): void } | undefined
-        const report = await store.verify({
-          onProgress: (done, total) => {
-            bar ??= terminal.progress('verify', total)
-            bar.update(done)
-          },
-        })
+        const onProgress = (done: number, total: number): void => {
+          bar ??= terminal.progress('verify', total)
+          bar.update(done)
+        }
+        let report = await store.verify({ onProgress })
+        // A writer removes files that it has compacted, and begins new manifests: what it did is no damage.
+        for (let attempt = 1; attempt < ATTEMPTS_MAX && mayHaveMoved(report); attempt++) {
+          await store.refresh()
+          report = await store.verify({ onProgress })
+        }
         bar?.stop()
         if (choice.json === true) await terminal.json(report)
         else {
@@ -52,4 +62,10 @@ export function addVerify(program: Command, terminal: Terminal): void {
         if (choice.json !== true) await terminal.line(`ok: ${read}`)
       }),
     )
+}
+
+function mayHaveMoved({ problems }: VerifyReport): boolean {
+  return problems.some(
+    ({ file }) => !fs.existsSync(file) || parseFileName(path.basename(file))?.type === 'manifest',
+  )
 }
