@@ -10,6 +10,7 @@ import { readCurrent } from './current-file.ts'
 import { isCleanClose } from './epochs.ts'
 import { FileLifetimes } from './file-lifetimes.ts'
 import { loadManifestFile, type LoadedManifest } from './manifest-reader.ts'
+import { refuseUnfinishedCheckpoint } from './orphans.ts'
 import { Version } from './version.ts'
 import type { Place } from './version-edit.ts'
 import { firstFreeFileNumber } from './version-set.ts'
@@ -32,6 +33,7 @@ export async function salvageManifest(
   directory: string,
 ): Promise<SalvagedManifest | undefined> {
   const named = currentOrDamage(fs, directory)
+  if (named === undefined) refuseUnfinishedCheckpoint(fs, directory)
   const numbers = fs
     .list(directory)
     .flatMap((name) => {

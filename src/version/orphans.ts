@@ -7,7 +7,13 @@
  * unless everything is there.
  */
 import { corruption } from '../base/errors.ts'
-import { blobFileName, joinPath, parseFileName, segmentFileName } from '../env/file-names.ts'
+import {
+  blobFileName,
+  CHECKPOINT_FILE,
+  joinPath,
+  parseFileName,
+  segmentFileName,
+} from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { readCurrent } from './current-file.ts'
 import type { Version } from './version.ts'
@@ -73,12 +79,10 @@ export function checkFilesPresent(
  */
 export function hasStore(fs: FileSystem, directory: string): boolean {
   if (readCurrent(fs, directory) !== undefined) return true
+  refuseUnfinishedCheckpoint(fs, directory)
   for (const name of fs.list(directory)) {
     const parsed = parseFileName(name)
     const path = joinPath(directory, name)
-    if (parsed?.type === 'checkpoint') {
-      throw corruption('a checkpoint was not completed here: remove the directory', { file: path })
-    }
     const isData =
       parsed?.type === 'segment' ||
       parsed?.type === 'blob' ||
@@ -87,6 +91,13 @@ export function hasStore(fs: FileSystem, directory: string): boolean {
     throw corruption('CURRENT is missing beside the data of a store', { file: path })
   }
   return false
+}
+
+/** To be called where there is no CURRENT: some of the files may be missing, and nothing tells which. */
+export function refuseUnfinishedCheckpoint(fs: FileSystem, directory: string): void {
+  const file = joinPath(directory, CHECKPOINT_FILE)
+  if (fs.stat(file) === undefined) return
+  throw corruption('a checkpoint was not completed here: remove the directory', { file })
 }
 
 /** More than the header record of a log takes, which is all that a log holds before CURRENT exists. */

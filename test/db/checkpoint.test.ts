@@ -1,3 +1,6 @@
+import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type ChangeEvent, replicate, Varve } from '../../src/index.ts'
 import { openStore } from '../../src/db/open.ts'
@@ -214,6 +217,39 @@ test('a directory that is not new or empty is refused', async () => {
   expect(await codeOf(() => store.checkpoint('/data/other'))).toBe('VARVE_CLOSED')
 })
 
+test('on the real disk files are links, also while a worker compacts', async () => {
+  const home = mkdtempSync(join(tmpdir(), 'varve-checkpoint-'))
+  try {
+    const store = await Varve.open(join(home, 'store'), {
+      memtableBytes: 64 * 1024,
+      segmentBytes: 64 * 1024,
+      history: 'all',
+    })
+    const inodes = (directory: string): number[] =>
+      readdirSync(join(home, directory))
+        .filter((name) => name.endsWith('.seg'))
+        .map((name) => statSync(join(home, directory, name)).ino)
+    for (let i = 0; i < 500; i++) await store.put(`key${i}`, `${i}`)
+    await store.flush()
+    const before = inodes('store')
+    const made = store.checkpoint(join(home, 'first'))
+    const writes: Promise<number>[] = []
+    for (let i = 0; i < 4_000; i++) writes.push(store.put(`key${i % 500}`, `${i}`.repeat(10)))
+    await Promise.all(writes)
+    const { seqno } = await made
+    expect(inodes('first')).toEqual(expect.arrayContaining(before))
+    const copy = await Varve.open(join(home, 'first'), { role: 'replica' })
+    expect(copy.history().latest).toBe(seqno)
+    await replicate(store, copy, { stopAtLatest: true })
+    expect(await entriesOf(copy)).toEqual(await entriesOf(store))
+    expect(await copy.verify()).toMatchObject({ ok: true })
+    await copy.close()
+    await store.close()
+  } finally {
+    rmSync(home, { recursive: true })
+  }
+})
+
 test('two checkpoints at once do not get into the same directory', async () => {
   const { fs, open } = fixture()
   const store = await open()
@@ -276,7 +312,13 @@ test.each([
         if (made === 'no error') expect(code).toBe('no error')
         if (copy === undefined) {
           // Nothing was made yet, or it says what it is; never a store that is empty, or lacks something.
-          expect(code).toBe(isThere ? 'VARVE_CORRUPTION' : 'VARVE_NOT_FOUND')
+          const expectedCode = isThere ? 'VARVE_CORRUPTION' : 'VARVE_NOT_FOUND'
+          expect(code).toBe(expectedCode)
+          const environment = { fs: image }
+          expect(await codeOf(() => Varve.open(COPY, { readOnly: true, environment }))).toBe(code)
+          expect(await codeOf(() => Varve.repair(COPY, { environment }))).toBe(code)
+          await Varve.destroy(COPY, { environment })
+          expect(image.stat(COPY)).toBeUndefined()
           continue
         }
         expect(await eventsOf(copy)).toEqual(expected)
