@@ -68,6 +68,8 @@ export class Consumers {
         await this.#setLimits(existing, { maxHeldBytes, maxIdleMs })
         return this.#handle(existing)
       }
+      // Else a crash before `#clearFloor` would leave it, active, below the floor.
+      await this.#store.floorSettled()
       const entry = new ConsumerEntry(
         {
           name,

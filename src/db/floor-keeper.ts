@@ -97,6 +97,12 @@ export class FloorKeeper {
     await this.#raising
   }
 
+  /** Resolves when no floor is on its way up. */
+  async settled(): Promise<void> {
+    // Whoever raises it is told of a failure.
+    while (this.#raising !== undefined) await Promise.allSettled([this.#raising])
+  }
+
   /** Raises the floor to `floor` whatever the policy says. It must not be above durable + 1. */
   async raiseTo(floor: number, risks: readonly ConsumerRisk[]): Promise<void> {
     while (this.#raising !== undefined) await this.#raising

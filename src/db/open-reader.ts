@@ -90,6 +90,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
         writeAck: async () => refuse(),
         saveConsumers: async () => refuse(),
         consumersMoved: () => undefined,
+        floorSettled: () => Promise.resolve(),
         now: () => environment.now(),
       },
     },

@@ -36,6 +36,8 @@ class Records implements ConsumerStore {
     this.onSave?.()
     this.manifest = this.ledger.records()
   }
+  async floorSettled(): Promise<void> {}
+
   consumersMoved(): void {
     this.moved++
   }

@@ -6,6 +6,7 @@
  */
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import type { ModelEvent } from '../model/model.ts'
+import { randomOf } from '../record/record-samples.ts'
 import { Life, type LifeStart } from './life.ts'
 import { ObservedFileSystem } from './observed-file-system.ts'
 import { copyPromised, type Promised } from './promises.ts'
@@ -56,10 +57,19 @@ export async function live(
       })
     }
   }
-  life = new Life({ ...start, fs: new ObservedFileSystem(start.fs, take) })
+  const random = randomOf(start.seed + 1)
+  const pause = async (): Promise<void> => {
+    // Some syncs end at once, some after others that began later.
+    for (let turns = Math.floor(random() * 3); turns > 0; turns--) await nextTurn()
+  }
+  life = new Life({ ...start, fs: new ObservedFileSystem(start.fs, take, { pause }) })
   await play(life)
   take('the end')
   return { life, points, operations }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function nameOf(unsynced: Unsynced): string {

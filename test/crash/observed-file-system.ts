@@ -13,20 +13,21 @@ import type { MemoryFileSystem } from '../../src/testing/index.ts'
 
 /** `what`: the operation and the file, for reading a failure. */
 export type Observer = (what: string) => void
-export type FailureObserver = (what: string, error: unknown) => void
+
+export interface ObserverHooks {
+  readonly onFailure?: (what: string, error: unknown) => void
+  /** Waited for before and after each sync: what must wait for it, and does not, goes ahead meanwhile. */
+  readonly pause?: () => Promise<void>
+}
 
 export class ObservedFileSystem implements FileSystem {
   readonly kind = 'memory'
   readonly #fs: MemoryFileSystem
   readonly #watch: Watch
 
-  constructor(
-    fs: MemoryFileSystem,
-    observe: Observer,
-    onFailure: FailureObserver = () => undefined,
-  ) {
+  constructor(fs: MemoryFileSystem, observe: Observer, hooks: ObserverHooks = {}) {
     this.#fs = fs
-    this.#watch = new Watch(observe, onFailure)
+    this.#watch = new Watch(observe, hooks)
   }
 
   create(path: string): WritableFile {
@@ -119,11 +120,11 @@ class ObservedFile implements WritableFile {
 
 class Watch {
   readonly #observe: Observer
-  readonly #onFailure: FailureObserver
+  readonly #hooks: ObserverHooks
 
-  constructor(observe: Observer, onFailure: FailureObserver) {
+  constructor(observe: Observer, hooks: ObserverHooks) {
     this.#observe = observe
-    this.#onFailure = onFailure
+    this.#hooks = hooks
   }
 
   run<T>(what: string, operation: () => T): T {
@@ -131,17 +132,19 @@ class Watch {
     try {
       return operation()
     } catch (error) {
-      this.#onFailure(what, error)
+      this.#hooks.onFailure?.(what, error)
       throw error
     }
   }
 
   async wait(what: string, operation: () => Promise<void>): Promise<void> {
     this.#observe(what)
+    await this.#hooks.pause?.()
     try {
       await operation()
+      await this.#hooks.pause?.()
     } catch (error) {
-      this.#onFailure(what, error)
+      this.#hooks.onFailure?.(what, error)
       throw error
     }
   }

@@ -41,11 +41,9 @@ interface Struck {
 export async function runFault({ fault, seed, atOpen }: FaultCase): Promise<FaultOutcome> {
   const fs = new MemoryFileSystem()
   const struck: Struck[] = []
-  const watched = new ObservedFileSystem(
-    fs,
-    () => undefined,
-    (what, error) => struck.push({ what, code: systemCode(error) ?? '' }),
-  )
+  const watched = new ObservedFileSystem(fs, () => undefined, {
+    onFailure: (what, error) => struck.push({ what, code: systemCode(error) ?? '' }),
+  })
   const customer = new Customer(watched, seed)
   if (atOpen) {
     // Something to recover, and to clear up.
