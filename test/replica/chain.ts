@@ -275,11 +275,13 @@ export class Chain {
     )
     for (let i = this.#random(4); i >= 0; i--) {
       await this.#write(this.#source.store)
+      for (let turns = this.#random(12); turns > 0; turns--) await nextTurn()
       if (this.#random(2) === 0) await this.#source.store.sync()
     }
     controller.abort()
     const error = await outcome
     if (error !== undefined && !hasCode(error, 'VARVE_HISTORY_TRUNCATED')) throw error
+    await this.#mayLoseItsTail(hop)
     await this.#compare(hop, false)
   }
 
@@ -297,10 +299,16 @@ export class Chain {
     place.directory = directory
     place.store = await openAt(place)
     expect(place.store.history().latest).toBe(seqno)
+    await this.#mayLoseItsTail(hop)
     await this.#compare(hop, false)
     // Those that it feeds may know more than it does: they follow when it has caught up.
     const next = this.#places[hop + 1]
     if (next !== undefined && next.store.history().latest > seqno) await this.#feed(hop)
+  }
+
+  /** What one store knows of another, that one must not lose: power fails before anything more is synced. */
+  async #mayLoseItsTail(hop: number): Promise<void> {
+    if (this.#random(2) === 0) await this.#cut(this.#places[hop - 1]!, 'lost')
   }
 
   // ------------------------------------------------------------------------------------------------- all
@@ -318,14 +326,19 @@ export class Chain {
   }
 
   /** Power fails. */
-  async #cut(place: Place): Promise<void> {
-    const how = this.#random(3)
-    const image = place.fs.crash(
-      how === 0 ? 'lost' : how === 1 ? 'kept' : { seed: this.#random(1e6) },
-    )
+  async #cut(
+    place: Place,
+    how: 'lost' | 'kept' | { seed: number } = this.#howToCrash(),
+  ): Promise<void> {
+    const image = place.fs.crash(how)
     await place.store.close().catch(ignore)
     place.fs = image
     place.store = await openAt(place)
+  }
+
+  #howToCrash(): 'lost' | 'kept' | { seed: number } {
+    const how = this.#random(3)
+    return how === 0 ? 'lost' : how === 1 ? 'kept' : { seed: this.#random(1e6) }
   }
 
   /** The replica is what its source was at the replica's latest; `isWhole`: and is. */
@@ -391,6 +404,10 @@ async function stateOf(store: Varve): Promise<Record<string, string[]>> {
     state[name] = entries.map(([key, value]) => `${key.toString()}=${value.toString('hex')}`)
   }
   return state
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }
 
 function ignore(): void {}
