@@ -11,6 +11,7 @@ export interface Choices {
   readonly settings: Settings
   readonly plan: PlanChoices
   readonly dataFolder: string | undefined
+  readonly keptFolder: string | undefined
   readonly writesDocument: boolean
 }
 
@@ -31,6 +32,7 @@ export function readChoices(args: readonly string[], peers: readonly string[]): 
       entries: { type: 'string' },
       seconds: { type: 'string' },
       data: { type: 'string' },
+      fixtures: { type: 'string' },
       clock: { type: 'string', default: 'wall' },
     },
   })
@@ -53,6 +55,7 @@ export function readChoices(args: readonly string[], peers: readonly string[]): 
       withHeavy: !values.quick,
     },
     dataFolder: values.data,
+    keptFolder: values.fixtures,
     writesDocument: values.docs,
   }
 }

@@ -9,6 +9,7 @@
  * --cpus 1,2           CPUs that a measurement is pinned to; 0 does not pin
  * --rounds n --entries n --seconds n
  * --data folder        where the stores lie (default: the system's folder for temporary files)
+ * --fixtures folder    prepared stores of peers are kept there, for the next run
  * --clock cpu          CPU time instead of wall time, for a machine that is busy with other things
  * --docs               writes docs/benchmarks.md from the figures
  * ```
@@ -39,15 +40,20 @@ const runner = new Runner({
   childModule: build.childModule,
   varveModule: build.varveModule,
   dataFolder,
+  keptFolder: choices.keptFolder,
   onProgress: (progress) => display.show(progress),
+  onRound: (report) => storeResults({ ...run, ...report }),
 })
-const results: Results = {
+const run: Omit<Results, 'cells' | 'failures'> = {
   startedAt: new Date().toISOString(),
   command: commandLine(process.argv.slice(2)),
   machine: describeMachine(dataFolder),
   commit: describeCommit(),
   peers,
   settings: choices.settings,
+}
+const results: Results = {
+  ...run,
   ...(await runner.run(planRound(workloads, choices.plan)).finally(() => {
     display.end()
     runner.removeData()

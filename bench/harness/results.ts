@@ -48,6 +48,34 @@ export function loadResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results
 }
 
+/** Several runs of one commit as one: rounds of the same cell are put together. */
+export function mergeResults(runs: readonly Results[]): Results {
+  const [first, ...others] = runs
+  if (first === undefined) throw new Error('no results to put together')
+  const cells = new Map<string, Cell>()
+  for (const run of runs) {
+    if (run.commit.hash !== first.commit.hash) {
+      throw new Error(`figures of ${run.commit.hash} and of ${first.commit.hash} do not mix`)
+    }
+    for (const cell of run.cells) {
+      const key = `${cell.workload}|${cell.subject}|${cell.cpus}`
+      const rounds = [...(cells.get(key)?.rounds ?? []), ...cell.rounds]
+      cells.set(key, { ...cell, rounds })
+    }
+  }
+  return {
+    ...first,
+    command: [...new Set(runs.map(({ command }) => command))].join('; '),
+    commit: { ...first.commit, isDirty: runs.some(({ commit }) => commit.isDirty) },
+    settings: {
+      ...first.settings,
+      rounds: Math.max(...runs.map(({ settings }) => settings.rounds)),
+    },
+    cells: [...cells.values()],
+    failures: [first, ...others].flatMap(({ failures }) => failures),
+  }
+}
+
 /** Path of the newest results. */
 export function newestResults(): string | undefined {
   mkdirSync(FOLDER, { recursive: true })

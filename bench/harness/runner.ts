@@ -13,7 +13,11 @@ export interface RunnerOptions {
   readonly childModule: string
   readonly varveModule: string
   readonly dataFolder: string
+  /** Where prepared stores of peers are kept from run to run. */
+  readonly keptFolder?: string | undefined
   onProgress(progress: Progress): void
+  /** After each whole round, so that a run which is cut short leaves its figures. */
+  onRound?(report: RunReport): void
 }
 
 export interface Progress {
@@ -40,7 +44,8 @@ export class Runner {
 
   constructor(options: RunnerOptions) {
     this.#options = options
-    this.#fixtures = new Fixtures(options.dataFolder, (job) => runChild(job, this.#child(0)))
+    const folders = { data: options.dataFolder, kept: options.keptFolder }
+    this.#fixtures = new Fixtures(folders, (job) => runChild(job, this.#child(0)))
   }
 
   async run(round: readonly Measurement[]): Promise<RunReport> {
@@ -53,6 +58,7 @@ export class Runner {
         this.#options.onProgress({ done: done++, total, current })
         await this.measure(measurement)
       }
+      this.#options.onRound?.(this.report())
     }
     this.#options.onProgress({ done: total, total, current: '' })
     return this.report()

@@ -1,11 +1,16 @@
-/** `npm run bench:report [results.json]`: writes docs/benchmarks.md and its plots from the figures of an earlier run, by default the newest. */
-import { loadResults, newestResults } from '../harness/results.ts'
+/**
+ * `npm run bench:report [results.json ...]`: writes docs/benchmarks.md and its plots from the figures of earlier runs of one commit, by
+ * default the newest run.
+ */
+import { loadResults, mergeResults, newestResults } from '../harness/results.ts'
 import { writeDocument } from './document.ts'
 import { verdictTable } from './tables.ts'
 import { printTable } from './terminal.ts'
 
-const path = process.argv[2] ?? newestResults()
-if (path === undefined) throw new Error('there are no results yet: npm run bench')
-const results = loadResults(path)
+const newest = newestResults()
+if (newest === undefined) throw new Error('there are no results yet: npm run bench')
+const given = process.argv.slice(2)
+const paths = given.length > 0 ? given : [newest]
+const results = mergeResults(paths.map(loadResults))
 printTable(verdictTable(results))
-process.stdout.write(`\n${writeDocument(results)} from ${path}\n`)
+process.stdout.write(`\n${writeDocument(results)} from ${paths.join(', ')}\n`)

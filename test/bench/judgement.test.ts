@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { compareCells, isRegression } from '../../bench/harness/comparison.ts'
 import { planRound } from '../../bench/harness/plan.ts'
-import type { Cell, Results } from '../../bench/harness/results.ts'
+import { type Cell, mergeResults, type Results } from '../../bench/harness/results.ts'
 import { summarize } from '../../bench/harness/summary.ts'
 import { markdownTable } from '../../bench/report/markdown.ts'
 import { plotsOf } from '../../bench/report/plots.ts'
@@ -87,6 +87,22 @@ describe('verdicts', () => {
 
   test('a row without figures is left out', () => {
     expect(judge(resultsOf(cell('put', 'varve', [1])))).toEqual([])
+  })
+})
+
+describe('several runs of one commit', () => {
+  test('are read as one, with the rounds of all', () => {
+    const merged = mergeResults([
+      resultsOf(cell('put', 'varve', [1, 2])),
+      { ...resultsOf(cell('put', 'varve', [3]), cell('put', 'lmdb', [4])), failures: ['a'] },
+    ])
+    expect(merged.cells).toEqual([cell('put', 'varve', [1, 2, 3]), cell('put', 'lmdb', [4])])
+    expect(merged.failures).toEqual(['a'])
+  })
+
+  test('do not mix with those of another', () => {
+    const other = { ...resultsOf(), commit: { hash: 'def', isDirty: false } }
+    expect(() => mergeResults([resultsOf(), other])).toThrow('do not mix')
   })
 })
 
