@@ -156,11 +156,11 @@ export class Engine {
   async flush(): Promise<void> {
     await this.pipeline.mended()
     const target = this.memtables.latestSeqno
-    await this.#maintenance.flushSealed()
+    await this.#maintenance.flushSealed(target)
     const { memtable } = this.memtables.active
-    if (memtable.isEmpty || memtable.firstSeqno > target) return
-    this.#seal()
-    await this.#maintenance.flushSealed()
+    if (!memtable.isEmpty && memtable.firstSeqno <= target) this.#seal()
+    // Also where another flush, which waited beside this one, has sealed it.
+    await this.#maintenance.flushSealed(target)
   }
 
   async compact(range: DecodedCompactRange): Promise<void> {

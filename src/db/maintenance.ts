@@ -164,16 +164,16 @@ export class Maintenance {
     if (this.#pauses === 0) this.#compactions.wake()
   }
 
-  /** Flushes every memtable that is sealed now. Rejects with what went wrong. */
-  async flushSealed(): Promise<void> {
+  /** Flushes every sealed memtable that holds a seqno up to `target`. Rejects with what went wrong. */
+  async flushSealed(target: number): Promise<void> {
     const failed = this.#flushes.failure
     this.#flushes.retryNow()
-    while (this.#hooks.oldestSealed() !== undefined) {
+    while (this.#isSealed(target)) {
       await this.#flushes.settled()
       const error = this.#flushes.failure
       if (error !== undefined) throw error
       if (this.#hooks.isStopped()) throw failed ?? stoppedError()
-      if (this.#hooks.oldestSealed() !== undefined) this.#flushes.wake()
+      if (this.#isSealed(target)) this.#flushes.wake()
     }
   }
 
@@ -194,6 +194,11 @@ export class Maintenance {
     this.#flushes.stop()
     this.#compactions.stop()
     await Promise.all([this.#flushes.settled(), this.#compactions.settled()])
+  }
+
+  #isSealed(target: number): boolean {
+    const oldest = this.#hooks.oldestSealed()
+    return oldest !== undefined && oldest.memtable.firstSeqno <= target
   }
 
   async #flushOne(): Promise<boolean> {

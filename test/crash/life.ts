@@ -98,12 +98,14 @@ export class Life {
     const { promised } = this
     const { fs, optionsSeed } = this.#start
     promised.phase = 'opening'
+    promised.unseenOpens++
     const environment = { fs, now: (): number => this.clock.now(), logger: SILENT }
     const options = { ...optionsOf(optionsSeed), environment }
     this.store = await openStore(DIRECTORY, options, { ...TUNING, timers: this.timers })
     promised.phase = 'open'
     promised.exists = true
     promised.epochs = this.store.history().epochs
+    promised.unseenOpens = 0
     this.#handles = new Map([['default', this.store]])
     this.#look()
   }

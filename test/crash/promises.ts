@@ -50,6 +50,8 @@ export interface Promised {
   /** Highest floor that was seen. */
   floor: number
   epochs: readonly EpochSeen[]
+  /** Opens that were begun since `epochs` was seen: each may have begun an epoch before it died. */
+  unseenOpens: number
   readonly consumers: Map<string, ConsumerPromise>
   readonly keyspaces: Map<string, Incarnation[]>
   readonly tokens: TokenSeen[]
@@ -64,6 +66,7 @@ export function nothingPromised(): Promised {
     durable: 0,
     floor: 1,
     epochs: [],
+    unseenOpens: 0,
     consumers: new Map(),
     keyspaces: new Map([['default', [{ isResolved: true, droppedAt: undefined }]]]),
     tokens: [],
