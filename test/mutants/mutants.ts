@@ -1,0 +1,319 @@
+/**
+ * Breakages of the engine that its tests must notice: each takes away one thing that durability or correctness rests on.
+ */
+export interface Mutant {
+  /** What is broken, as a row of the table. */
+  readonly what: string
+  readonly file: string
+  /** Exact pieces of the source, each there exactly once, and what they become. */
+  readonly changes: readonly (readonly [find: string, replace: string])[]
+  /** Test files of which one must fail, the likeliest first. */
+  readonly tests: readonly string[]
+}
+
+const CRASH = [1, 2, 3, 4].map((part) => `test/crash/crash-sample-${part}.test.ts`)
+const FAULTS = 'test/faults/fault-sweep.test.ts'
+const FULL_DISK = 'test/faults/full-disk.test.ts'
+const FLIPS = 'test/corruption/bit-flips.test.ts'
+const WAL = 'test/wal/wal-recovery.test.ts'
+const WAL_WRITER = 'test/wal/wal-writer.test.ts'
+const VERSIONS = 'test/version/version-set.test.ts'
+const LIFECYCLE = 'test/db/lifecycle.test.ts'
+
+export const MUTANTS: readonly Mutant[] = [
+  {
+    what: 'segments and blob files are not synced before the edit that names them',
+    file: 'src/compaction/job-files.ts',
+    changes: [['files.map((file) => file.sync())', 'files.map(() => Promise.resolve())']],
+    tests: CRASH,
+  },
+  {
+    what: 'the directory is not synced after a flush made files',
+    file: 'src/db/flusher.ts',
+    changes: [
+      ['if (result.added.length + result.blobs.length > 0) await fs.syncDirectory(directory)', ''],
+      [
+        'const { fs, directory, versions, memtables, durability, floors, planner } = this.#options',
+        'const { versions, memtables, durability, floors, planner } = this.#options',
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
+    what: 'the log is not synced before a flush',
+    file: 'src/db/flusher.ts',
+    changes: [['    await durability.sync()\n', '']],
+    tests: CRASH,
+  },
+  {
+    what: 'the manifest names new logs before they are durable',
+    file: 'src/db/recovery.ts',
+    changes: [['    await previous!.sync()\n', '']],
+    tests: CRASH,
+  },
+  {
+    what: 'an edit takes effect before the manifest is synced',
+    file: 'src/version/version-set.ts',
+    changes: [
+      [
+        '      writer.append(encodeEdit(edit))\n      onSyncing()\n      await writer.sync()\n      onSynced()\n      writer.mark()\n',
+        '      writer.append(encodeEdit(edit))\n      onSyncing()\n      onSynced()\n',
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
+    what: 'CURRENT is replaced before the directory knows the manifest it names',
+    file: 'src/version/version-set.ts',
+    changes: [
+      [
+        '        await fs.syncDirectory(directory)\n        onSynced()\n        installCurrent(fs, directory)\n',
+        '        installCurrent(fs, directory)\n',
+      ],
+    ],
+    tests: [VERSIONS, 'test/version/crash-cycles.test.ts', ...CRASH],
+  },
+  {
+    what: 'old logs are deleted before the edit that lets go of them',
+    file: 'src/db/flusher.ts',
+    changes: [
+      [
+        '    const consumers = this.#options.consumerRecords(logged)\n',
+        '    const consumers = this.#options.consumerRecords(logged)\n    fs.remove(logged.wal.path)\n',
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
+    what: 'inputs of a compaction are deleted before the edit that replaces them',
+    file: 'src/db/compactor.ts',
+    changes: [
+      [
+        '      await versions.apply({\n        additions: result.added,',
+        "      for (const number of result.removed) fs.remove(`${directory}/${String(number).padStart(6, '0')}.seg`)\n      await versions.apply({\n        additions: result.added,",
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
+    what: 'events are dropped before the floor is raised over them',
+    file: 'src/db/floor-keeper.ts',
+    changes: [
+      [
+        'return Math.min(this.floor, this.#options.holds.lowest())',
+        'return Math.min(Math.max(this.floor, this.policyFloor), this.#options.holds.lowest())',
+      ],
+    ],
+    tests: ['test/db/stream.test.ts', ...CRASH],
+  },
+  {
+    what: 'the floor rises above what is durable',
+    file: 'src/cdc/history-policy.ts',
+    changes: [['Math.min(wanted, flushed + 1, durable + 1)', 'Math.min(wanted, flushed + 1)']],
+    tests: ['test/cdc/history-policy.test.ts', ...CRASH],
+  },
+  {
+    what: 'the floor rises over the position of a consumer',
+    file: 'src/cdc/history-policy.ts',
+    changes: [
+      [
+        'if (!verdict.isLost && consumer.durablePosition < floor) floor = consumer.durablePosition',
+        '',
+      ],
+    ],
+    tests: ['test/cdc/history-policy.test.ts', ...CRASH],
+  },
+  {
+    what: 'seqnos are given out again without a new epoch',
+    file: 'src/db/recovery.ts',
+    changes: [
+      [
+        "if (role === 'primary' && !isClean) {",
+        "if (role === 'primary' && !isClean && epochs.length === 0) {",
+      ],
+    ],
+    tests: [LIFECYCLE, ...CRASH],
+  },
+  {
+    what: 'a copy of a closed store counts as closed cleanly',
+    file: 'src/version/epochs.ts',
+    changes: [
+      [
+        '    cleanClose !== undefined &&\n    cleanClose.manifestInode === stat.inode &&\n    cleanClose.manifestBirthTimeMs === stat.birthTimeMs\n',
+        '    cleanClose !== undefined && stat !== undefined\n',
+      ],
+    ],
+    tests: [VERSIONS, 'test/version/epochs.test.ts', LIFECYCLE],
+  },
+  {
+    what: 'a short write is taken for a whole one',
+    file: 'src/env/file-system.ts',
+    changes: [
+      ['  while (done < length) {\n', '  {\n'],
+      [
+        "      throw Object.assign(new Error(`ENOSPC: short write, ${file.path}`), { code: 'ENOSPC' })\n",
+        '',
+      ],
+    ],
+    tests: [FULL_DISK, FAULTS],
+  },
+  {
+    what: 'the checksum of a log or manifest record is not compared',
+    file: 'src/record/record-frame.ts',
+    changes: [
+      [
+        'return checksum(bytes, at + LENGTH_AT, at + length, seed) === readU32(bytes, at)',
+        'return length >= 0 && seed >= 0 && bytes.length > at',
+      ],
+    ],
+    tests: ['test/record/record-reader.test.ts', WAL],
+  },
+  {
+    what: 'the checksum of a block is not compared',
+    file: 'src/segment/block-source.ts',
+    changes: [
+      [
+        'if (checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt)) {',
+        'if (checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt) && at < 0) {',
+      ],
+    ],
+    tests: ['test/segment/segment-corruption.test.ts', FLIPS],
+  },
+  {
+    what: 'the checksum of a blob frame is not compared',
+    file: 'src/blob/blob-reader.ts',
+    changes: [
+      [
+        'if (checksum(frame, 4, frame.length, this.#seed) !== readU32(frame, 0)) {',
+        'if (checksum(frame, 4, frame.length, this.#seed) !== readU32(frame, 0) && offset < 0) {',
+      ],
+    ],
+    tests: ['test/blob/blob-file.test.ts', FLIPS],
+  },
+  {
+    what: 'the checksum of a chunk of the change index is not compared',
+    file: 'src/segment/change-reader.ts',
+    changes: [
+      [
+        'if (checksum(bytes, start, checksumAt, number % 4294967296) !== readU32(bytes, checksumAt)) {',
+        'if (checksum(bytes, start, checksumAt, number % 4294967296) !== readU32(bytes, checksumAt) && start < 0) {',
+      ],
+    ],
+    tests: ['test/segment/segment-corruption.test.ts', FLIPS],
+  },
+  {
+    what: 'a failed fsync of the log is tried again',
+    file: 'src/wal/wal-writer.ts',
+    changes: [
+      [
+        '    await this.#file.sync()\n',
+        '    await this.#file.sync().catch(() => this.#file.sync())\n',
+      ],
+    ],
+    tests: [FAULTS, WAL_WRITER],
+  },
+  {
+    what: 'a failed fsync of a segment is tried again',
+    file: 'src/compaction/job-files.ts',
+    changes: [
+      [
+        'files.map((file) => file.sync())',
+        'files.map((file) => file.sync().catch(() => file.sync()))',
+      ],
+    ],
+    tests: [FAULTS],
+  },
+  {
+    what: 'a torn record at the end of a log is accepted',
+    file: 'src/record/record-reader.ts',
+    changes: [
+      [
+        'if (!isRecordSound(bytes, start, length, seed)) {',
+        'if (at + length < this.size && !isRecordSound(bytes, start, length, seed)) {',
+      ],
+    ],
+    tests: ['test/record/record-reader.test.ts', WAL, ...CRASH],
+  },
+  {
+    what: 'rot in the middle of a log is cut off like a torn tail',
+    file: 'src/wal/wal-reader.ts',
+    changes: [
+      [
+        'if (damage?.isRot === true || this.#options.cleanEnd !== undefined) {',
+        'if (damage?.isRot === true && this.#options.cleanEnd !== undefined) {',
+      ],
+    ],
+    tests: [WAL, FLIPS],
+  },
+  {
+    what: 'a new log is synced without its directory entry',
+    file: 'src/wal/wal-writer.ts',
+    changes: [
+      [
+        'if (this.#syncedSize === 0 && size > 0) await this.#fs.syncDirectory(this.#directory)',
+        'if (size < 0) await this.#fs.syncDirectory(this.#directory)',
+      ],
+    ],
+    tests: [WAL_WRITER, ...CRASH],
+  },
+  {
+    what: 'a log becomes durable before the one it continues',
+    file: 'src/wal/wal-writer.ts',
+    changes: [['      await this.#previous.sync()\n', '']],
+    tests: [WAL_WRITER, ...CRASH],
+  },
+  {
+    what: 'after a refused write the log is not cut back',
+    file: 'src/wal/wal-writer.ts',
+    changes: [
+      ['    if (this.#file.size !== this.#size) this.#file.truncate(this.#size)\n', ''],
+      ['      this.#truncateAtOnce()\n', ''],
+    ],
+    tests: [WAL_WRITER, FULL_DISK],
+  },
+  {
+    what: 'what was refused stays in the memtable',
+    file: 'src/write/commit-pipeline.ts',
+    changes: [['      memtable.truncate(start)\n', '']],
+    tests: [FULL_DISK, FAULTS],
+  },
+  {
+    what: 'an I/O error of the log does not poison the store',
+    file: 'src/write/commit-pipeline.ts',
+    changes: [
+      [
+        "if (error.code !== 'VARVE_NO_SPACE') {\n      refuse()\n      this.#hooks.onPoisoned(error)",
+        "if (error.code !== 'VARVE_NO_SPACE') {\n      refuse()",
+      ],
+    ],
+    tests: [FAULTS],
+  },
+  {
+    what: 'an edit is appended behind one that was refused',
+    file: 'src/version/version-set.ts',
+    changes: [
+      [
+        'if (writer === undefined || writer.isBroken) return true',
+        'if (writer === undefined) return true',
+      ],
+    ],
+    tests: [VERSIONS, FULL_DISK],
+  },
+  {
+    what: 'files are deleted while an old version has them',
+    file: 'src/version/file-lifetimes.ts',
+    changes: [
+      [
+        'if (holder !== undefined && holder >= file.addedIn) {',
+        'if (holder !== undefined && holder > Infinity) {',
+      ],
+    ],
+    tests: [VERSIONS, ...CRASH],
+  },
+  {
+    what: 'a batch that the log took is acknowledged before it is synced',
+    file: 'src/write/commit-pipeline.ts',
+    changes: [['      if (commit.sync) {\n', '      if (commit.sync && seqno < 0) {\n']],
+    tests: CRASH,
+  },
+]
