@@ -8,6 +8,7 @@ import { BlockCache } from '../block/block-cache.ts'
 import { BlobReader } from '../blob/blob-reader.ts'
 import { VarveError } from '../base/errors.ts'
 import { type CompactionOptions, compactionOptions } from '../compaction/compaction-options.ts'
+import { openFilesLimit } from '../env/descriptor-limit.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { type Environment, resolveEnvironment } from '../env/environment.ts'
 import { FileCache } from '../env/file-cache.ts'
@@ -49,9 +50,6 @@ export interface OpenContext {
   /** Whether there is a store already. */
   readonly exists: boolean
 }
-
-/** Descriptors for segments and blob files. */
-const OPEN_FILES_MAX = 512
 
 /** What users cannot set: tests make stores with many small levels by it, and run them on a clock of their own. */
 export interface StoreTuning extends CompactionOptions {
@@ -120,7 +118,7 @@ async function openWith(
   }
   const { timers = createTimers(), ...numbers } = tuning
   const files = new FileCache(environment.fs, {
-    openFilesMax: OPEN_FILES_MAX,
+    openFilesMax: openFilesLimit(),
     keepOpen: options.readOnly,
   })
   const { fs } = files
