@@ -16,6 +16,7 @@ import type { EventRun } from '../segment/change-reader.ts'
 import type { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
+import type { ScanStats } from './scan-tally.ts'
 
 export type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
 
@@ -50,6 +51,17 @@ export interface ChangeSource {
   releaseWhenAbandoned(owner: object, hold: ScanHold): void
   /** Points of (seqno, time, user bytes), ascending: see history-series.ts. */
   readonly series: readonly SeriesPoint[]
+  /** A scan begins: what to call when it is over, where somebody wants to know. */
+  scanBegan?(from: number): ((end: ScanEnd) => void) | undefined
+}
+
+/** How a scan ended: at its end, closed before, or with an error, whose code it is. */
+export interface ScanEnd {
+  readonly outcome: 'ended' | 'closed' | 'failed'
+  readonly code: string | undefined
+  readonly upTo: number
+  readonly position: number
+  readonly stats: ScanStats
 }
 
 /** A pinned look at the store. Seqnos from `memtables[0].firstSeqno` on are in memtables, smaller ones in segments. */

@@ -15,7 +15,7 @@ import {
   type ScanOptions,
 } from './change-options.ts'
 import { ChangeReader } from './change-reader.ts'
-import type { ChangeSource, ScanHold } from './change-source.ts'
+import type { ChangeSource, ScanEnd, ScanHold } from './change-source.ts'
 import { positionOfToken, type ResumeToken, tokenAt } from './resume-token.ts'
 import { ScanTally, type ScanStats } from './scan-tally.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
@@ -52,6 +52,8 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   /** and this is where to go on afterwards. */
   #end = 0
   #isFinished = false
+  /** Whoever wants to know how it ended, until it has. */
+  #tell: ((end: ScanEnd) => void) | undefined
   /** Calls take their turns: the last one, and how many are running or waiting. */
   #turn: Promise<unknown> | undefined
   #turns = 0
@@ -63,6 +65,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     this.#position = 'seqno' in from ? from.seqno : 'token' in from ? from.token.next : 1
     const visible = options.visibility === 'durable' ? source.durable : source.latest
     this.upTo = Math.min(options.upTo ?? visible, visible)
+    this.#tell = source.scanBegan?.(this.#position)
     try {
       this.#start(from, options)
     } catch (error) {
@@ -257,6 +260,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     this.#isFinished = true
     this.#position = Math.max(this.#position, this.#end)
     this.#letGo()
+    this.#isOver('ended')
   }
 
   #fail(error: Error): void {
@@ -264,6 +268,15 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     this.#ready = []
     this.#head = 0
     this.#letGo()
+    this.#isOver('failed', error)
+  }
+
+  #isOver(outcome: ScanEnd['outcome'], error?: Error): void {
+    const tell = this.#tell
+    if (tell === undefined) return
+    this.#tell = undefined
+    const code = error === undefined ? undefined : String(Reflect.get(error, 'code'))
+    tell({ outcome, code, upTo: this.upTo, position: this.#position, stats: this.stats })
   }
 
   #letGo(): void {
@@ -309,6 +322,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     this.#letGo()
     // Whoever made the running call hears of its failure.
     await this.#turn?.catch(ignore)
+    this.#isOver('closed')
   }
 
   async return(): Promise<IteratorResult<ChangeEvent, undefined>> {

@@ -4,7 +4,7 @@
 import type { VarveError } from '../base/errors.ts'
 import type { WritePressure } from '../compaction/picker.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
-import type { Admission } from '../write/commit-pipeline.ts'
+import type { Admission } from '../write/pipeline-hooks.ts'
 import type { StoreEvents } from './store-events.ts'
 
 /** Sealed memtables that may wait for their flush: with the active one, three times memtableBytes. */

@@ -7,6 +7,7 @@ import type {
   ChangeSource,
   ChangeView,
   ConsumerStore,
+  ScanEnd,
   ScanHold,
   SeriesPoint,
 } from '../cdc/change-source.ts'
@@ -35,6 +36,7 @@ export interface ChangePorts {
   readonly holds: ScanHolds
   readonly floors: Pick<FloorKeeper, 'floor' | 'policyFloor' | 'scale'>
   readonly timers: Timers
+  scanBegan(from: number): ((end: ScanEnd) => void) | undefined
   readonly consumers: ConsumerStore
 }
 
@@ -145,6 +147,10 @@ export class Changes implements ChangeSource {
 
   keyspaceName(id: number): string {
     return this.#ports.keyspaceName(id)
+  }
+
+  scanBegan(from: number): ((end: ScanEnd) => void) | undefined {
+    return this.#ports.scanBegan(from)
   }
 
   hold(position: number): ScanHold {

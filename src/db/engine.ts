@@ -26,6 +26,7 @@ import { Durability } from '../write/durability.ts'
 import { type LoggedMemtable, MemtableSet } from '../write/memtable-set.ts'
 import { Backpressure } from './backpressure.ts'
 import type { DecodedCompactRange } from './compact-range.ts'
+import type { Diagnostics } from './diagnostics.ts'
 import { Compactor } from './compactor.ts'
 import type { FloorKeeper } from './floor-keeper.ts'
 import { Flusher } from './flusher.ts'
@@ -56,6 +57,7 @@ export interface EngineOptions {
   readonly series: SeriesRecorder
   readonly health: Health
   readonly events: StoreEmitter
+  readonly diagnostics: Diagnostics
   readonly counters: StoreCounters
   readonly runner: JobRunner
   readonly callingThread: JobRunner
@@ -235,7 +237,7 @@ export class Engine {
   }
 
   #makePipeline(): CommitPipeline {
-    const { counters, series, timers, now, health } = this.#options
+    const { counters, series, timers, now, health, diagnostics } = this.#options
     return new CommitPipeline(
       this.memtables,
       this.durability,
@@ -249,6 +251,8 @@ export class Engine {
           series.note(latest, this.pipeline.lastTimeMs, userBytes)
           this.#options.onPublished(latest)
         },
+        wantsCommits: () => diagnostics.wantsCommits,
+        onCommit: (commit) => diagnostics.committed(commit),
         onPoisoned: (error) => health.poison(error),
         translate: (cause, operation) => translateDiskError(cause, { operation }),
         after: (ms, fn) => void timers.wait(ms).then(fn),

@@ -37,7 +37,7 @@ interface Image {
 
 export async function openReader(context: OpenContext): Promise<Store> {
   const { environment, timers, directory, fs, segments, files, options } = context
-  const { logger } = environment
+  const { diagnostics, leaks } = context
   const snapshots = new SnapshotRegistry()
   let image = await loadImage(context, snapshots)
   let generation = 0
@@ -70,9 +70,8 @@ export async function openReader(context: OpenContext): Promise<Store> {
       status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
       view: () => views.changeView(),
       keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
-      holds: new ScanHolds((what) =>
-        logger.warn(`${what} was collected as garbage without being closed`),
-      ),
+      holds: new ScanHolds(leaks),
+      scanBegan: (from) => diagnostics.scanBegan(from),
       floors: {
         get floor() {
           return image.version.state.floor
@@ -120,8 +119,9 @@ export async function openReader(context: OpenContext): Promise<Store> {
     lock: undefined,
     sync: options.sync,
     health,
-    events: new StoreEmitter(logger),
+    events: new StoreEmitter(environment.logger, diagnostics),
     counters: new StoreCounters(),
+    leaks,
     keyspaces,
     registry: new KeyspaceRegistry({
       keyspaces,

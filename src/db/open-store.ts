@@ -17,6 +17,8 @@ import { createTimers, type Timers } from '../env/timers.ts'
 import { SegmentCache } from '../segment/segment-cache.ts'
 import { hasStore } from '../version/orphans.ts'
 import { aborted } from './arguments.ts'
+import { Diagnostics } from './diagnostics.ts'
+import { LeakWatch } from './leak-watch.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
 import { operatorOf } from './keyspace-registry.ts'
 import {
@@ -43,6 +45,8 @@ export interface OpenContext {
   readonly blockCache: BlockCache
   readonly segments: SegmentCache
   readonly tuning: CompactionOptions
+  readonly diagnostics: Diagnostics
+  readonly leaks: LeakWatch
   readonly runner: JobRunner
   readonly callingThread: JobRunner
   readonly deleter: FileDeleter
@@ -128,6 +132,14 @@ async function openWith(
   })
   const callingThread = new InlineRunner({ fs, timers })
   const isThreaded = options.backgroundWorkers > 0 && fs.kind === 'node' && !options.readOnly
+  const diagnostics = new Diagnostics(location, () => timers.monotonicMs())
+  const leaks = new LeakWatch({
+    leakWarningMs: options.leakWarningMs,
+    now: () => environment.now(),
+    timers,
+    logger: environment.logger,
+    diagnostics,
+  })
   const context: OpenContext = {
     location,
     directory,
@@ -139,6 +151,8 @@ async function openWith(
     blockCache,
     segments,
     tuning: { ...compactionOptions(options), ...numbers },
+    diagnostics,
+    leaks,
     callingThread,
     runner: isThreaded
       ? new WorkerRunner({ fs, timers, logger: environment.logger })
@@ -156,6 +170,7 @@ async function openWith(
   try {
     return options.readOnly ? await openReader(context) : await openWriter(context)
   } catch (error) {
+    leaks.stop()
     await context.runner.close()
     segments.close()
     files.close()

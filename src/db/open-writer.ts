@@ -178,14 +178,13 @@ function defaultKeyspaceChange(context: OpenContext, versions: VersionSet): Stat
 }
 
 function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegistry): Store {
-  const { options, environment, timers, directory, fs, segments, files } = context
+  const { options, environment, timers, directory, fs, segments, files, diagnostics, leaks } =
+    context
   const { versions, keyspaces, series } = opened
   const { logger } = environment
-  const events = new StoreEmitter(logger)
+  const events = new StoreEmitter(logger, diagnostics)
   const counters = new StoreCounters()
-  const holds = new ScanHolds((what) =>
-    logger.warn(`${what} was collected as garbage without being closed`),
-  )
+  const holds = new ScanHolds(leaks)
   const health = new Health({
     onPoisoned: (error) => engine.poisoned(error),
     onBackgroundError: (error) => {
@@ -211,6 +210,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     series,
     health,
     events,
+    diagnostics,
     counters,
     runner: context.runner,
     callingThread: context.callingThread,
@@ -275,6 +275,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
       holds,
       floors: engine.floors,
       timers,
+      scanBegan: (from) => diagnostics.scanBegan(from),
       consumers: {
         writeAck: (name, next) => store.writeAck(name, next),
         saveConsumers: () => guarded(saveConsumers),
@@ -314,6 +315,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     health,
     events,
     counters,
+    leaks,
     keyspaces,
     registry: new KeyspaceRegistry({
       keyspaces,

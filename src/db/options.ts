@@ -57,6 +57,11 @@ export interface OpenOptions extends KeyspaceOptions {
   segmentBytes?: number
   /** Worker threads for flush and compaction; 0: slices on the calling thread. Default 1. */
   backgroundWorkers?: number
+  /**
+   * A snapshot, cursor or change scan that stays open for longer is told of, once, by `environment.logger.warn` and on the
+   * diagnostics channel `varve:leak`: each keeps old data from being collected. 0 switches it off. Default 600,000 (10 minutes).
+   */
+  leakWarningMs?: number
   /** How far change capture reaches back. Default { maxAgeMs: 24 h, maxBytes: 1 GiB }. */
   history?: HistoryPolicy
   /** Merge operators by name; the built-in ones are always known. */
@@ -77,6 +82,7 @@ export interface ResolvedOptions {
   readonly blockCacheBytes: number
   readonly segmentBytes: number
   readonly backgroundWorkers: number
+  readonly leakWarningMs: number
   readonly history: HistoryPolicy
   readonly operators: ReadonlyMap<string, MergeOperator>
   readonly keyspace: KeyspaceOptions
@@ -146,6 +152,7 @@ const OPEN_CHECKS: Checks = {
   blockCacheBytes: isInteger(0, 2 ** 31 - 1),
   segmentBytes: isInteger(16 * 1024, 1024 * MIB),
   backgroundWorkers: isInteger(0, WORKERS_MAX),
+  leakWarningMs: isInteger(0, 2 ** 31 - 1),
   history: isHistory,
   mergeOperators: areOperators,
   environment: isObject,
@@ -175,6 +182,7 @@ export function resolveOptions(options: OpenOptions = {}): ResolvedOptions {
     blockCacheBytes: options.blockCacheBytes ?? 64 * MIB,
     segmentBytes: options.segmentBytes ?? 64 * MIB,
     backgroundWorkers: options.backgroundWorkers ?? 1,
+    leakWarningMs: options.leakWarningMs ?? 600_000,
     history: options.history ?? DEFAULT_HISTORY,
     operators,
     keyspace: pickKeyspaceOptions(options),

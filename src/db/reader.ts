@@ -3,6 +3,7 @@
  */
 import type { EntryItem } from '../read/cursor.ts'
 import { type Cursor, openCursor } from '../read/cursor.ts'
+import type { CursorWatch } from '../read/cursor-pins.ts'
 import { openSyncIterator } from '../read/sync-iterator.ts'
 import { type DecodedRange, keyRange } from '../read/key-range.ts'
 import { contains, type KeyspaceReadSettings, lookup, lookupSync } from '../read/lookup.ts'
@@ -61,8 +62,8 @@ export interface ReaderPorts {
   readonly latestSeqno: () => number
   /** Keeps what is visible at a seqno exact until the returned function is called: range tombstones are merged meanwhile. */
   readonly holdSeqno: (seqno: number) => () => void
-  /** Told of cursors that were collected as garbage before they were closed. */
-  readonly onAbandoned: (what: string) => void
+  /** Knows of open cursors. */
+  readonly watch: CursorWatch
   /** A turn of the event loop, for long reads that find everything in memory. */
   readonly nextTurn: () => Promise<void>
 }
@@ -133,7 +134,7 @@ export class Reader {
     const decoded = decodeRange(range)
     const view = this.#view(keyspace)
     return openSyncIterator(view, settings(keyspace), decoded, this.#seqno(range), {
-      onAbandoned: this.#ports.onAbandoned,
+      watch: this.#ports.watch,
     })
   }
 
@@ -146,7 +147,7 @@ export class Reader {
     const view = this.#view(keyspace)
     return openCursor(view, settings(keyspace), decoded, this.#seqno(range), what, {
       signal: range?.signal,
-      onAbandoned: this.#ports.onAbandoned,
+      watch: this.#ports.watch,
       nextTurn: this.#ports.nextTurn,
     })
   }

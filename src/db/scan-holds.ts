@@ -2,6 +2,7 @@
  * Positions of open scans: no job drops an event at or above the lowest one.
  */
 import type { ScanHold } from '../cdc/change-source.ts'
+import type { LeakWatch, OpenPin } from './leak-watch.ts'
 
 class Hold implements ScanHold {
   position: number
@@ -25,11 +26,13 @@ class Hold implements ScanHold {
 export class ScanHolds {
   readonly #holds = new Set<Hold>()
   readonly #abandoned: FinalizationRegistry<Hold>
+  readonly #leaks: LeakWatch
 
-  constructor(onAbandoned: (what: string) => void) {
+  constructor(leaks: LeakWatch) {
+    this.#leaks = leaks
     this.#abandoned = new FinalizationRegistry((hold) => {
       if (!this.#holds.has(hold)) return
-      onAbandoned('a change scan')
+      leaks.abandoned('change scan')
       hold.release()
     })
   }
@@ -39,8 +42,10 @@ export class ScanHolds {
   }
 
   add(position: number): ScanHold {
+    const pin: OpenPin = this.#leaks.opened('change scan')
     const hold = new Hold(position, (released) => {
       this.#holds.delete(released)
+      this.#leaks.closed(pin)
     })
     this.#holds.add(hold)
     return hold

@@ -2,6 +2,7 @@
  * Public snapshots: a seqno that the store keeps readable until it is closed.
  */
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+import type { LeakWatch, OpenPin } from './leak-watch.ts'
 
 /** Where open snapshots are counted; see version/pins.ts. */
 export interface SnapshotPort {
@@ -51,17 +52,19 @@ export class Snapshots {
   readonly #port: SnapshotPort
   readonly #now: () => number
   /** By a number of each snapshot's own: the registry of abandoned ones must not refer to them. */
-  readonly #open = new Map<number, { readonly seqno: number; readonly openedAt: number }>()
+  readonly #open = new Map<number, { readonly seqno: number; readonly pin: OpenPin }>()
   #nextId = 0
   readonly #ids = new WeakMap<Snapshot, number>()
   readonly #abandoned: FinalizationRegistry<number>
+  readonly #leaks: LeakWatch
 
-  constructor(port: SnapshotPort, now: () => number, onAbandoned: (what: string) => void) {
+  constructor(port: SnapshotPort, now: () => number, leaks: LeakWatch) {
     this.#port = port
     this.#now = now
+    this.#leaks = leaks
     this.#abandoned = new FinalizationRegistry((id) => {
       if (!this.#open.has(id)) return
-      onAbandoned('a snapshot')
+      leaks.abandoned('snapshot')
       this.#release(id)
     })
   }
@@ -72,7 +75,9 @@ export class Snapshots {
 
   oldestAgeMs(): number {
     let oldest: number | undefined
-    for (const { openedAt } of this.#open.values()) oldest = Math.min(oldest ?? openedAt, openedAt)
+    for (const { pin } of this.#open.values()) {
+      oldest = Math.min(oldest ?? pin.openedAt, pin.openedAt)
+    }
     return oldest === undefined ? 0 : Math.max(0, this.#now() - oldest)
   }
 
@@ -80,8 +85,9 @@ export class Snapshots {
     const snapshot = new OpenSnapshot(seqno, this)
     const id = this.#nextId++
     this.#ids.set(snapshot, id)
-    this.#open.set(id, { seqno, openedAt: this.#now() })
-    this.#port.acquire(seqno, this.#now())
+    const pin = this.#leaks.opened('snapshot')
+    this.#open.set(id, { seqno, pin })
+    this.#port.acquire(seqno, pin.openedAt)
     this.#abandoned.register(snapshot, id, snapshot)
     return snapshot
   }
@@ -97,6 +103,7 @@ export class Snapshots {
     const entry = this.#open.get(id)
     if (entry === undefined) return
     this.#open.delete(id)
+    this.#leaks.closed(entry.pin)
     this.#port.release(entry.seqno)
   }
 }

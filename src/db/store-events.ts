@@ -3,6 +3,7 @@
  */
 import type { VarveError } from '../base/errors.ts'
 import type { Logger } from '../env/environment.ts'
+import type { Diagnostics } from './diagnostics.ts'
 import { requireFunction } from './option-check.ts'
 import { invalidArgument } from '../base/errors.ts'
 
@@ -43,9 +44,11 @@ const NAMES: ReadonlySet<string> = new Set<keyof StoreEvents>([
 export class StoreEmitter {
   readonly #listeners = new Map<string, Listener[]>()
   readonly #logger: Logger
+  readonly #diagnostics: Pick<Diagnostics, 'emitted'>
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, diagnostics: Pick<Diagnostics, 'emitted'>) {
     this.#logger = logger
+    this.#diagnostics = diagnostics
   }
 
   on<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): void {
@@ -68,6 +71,7 @@ export class StoreEmitter {
         this.#logger.error('an event listener threw', { event, error })
       }
     }
+    this.#diagnostics.emitted(event, info)
   }
 }
 

@@ -15,6 +15,7 @@ import type { Engine } from './engine.ts'
 import type { Health } from './health.ts'
 import type { KeyspaceDirectory, KeyspaceState } from './keyspace-directory.ts'
 import type { KeyspaceRegistry } from './keyspace-registry.ts'
+import type { LeakWatch } from './leak-watch.ts'
 import type { StoreCounters } from './stats.ts'
 import type { StoreEmitter } from './store-events.ts'
 import type { ViewCache } from './view-cache.ts'
@@ -33,6 +34,7 @@ export interface StoreParts {
   readonly health: Health
   readonly events: StoreEmitter
   readonly counters: StoreCounters
+  readonly leaks: LeakWatch
   readonly keyspaces: KeyspaceDirectory
   readonly registry: KeyspaceRegistry
   readonly defaultKeyspace: KeyspaceState

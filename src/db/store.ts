@@ -48,10 +48,8 @@ export class Store {
     this.events = parts.events
     this.changes = parts.changes
     this.defaultKeyspace = parts.defaultKeyspace
-    const warn = (what: string): void =>
-      parts.environment.logger.warn(`${what} was collected as garbage without being closed`)
     const now = (): number => parts.environment.now()
-    this.#snapshots = new Snapshots(parts.snapshots, now, warn)
+    this.#snapshots = new Snapshots(parts.snapshots, now, parts.leaks)
     this.#resolve = (keyspace) => this.#stateOf(keyspace)
     this.reader = new Reader({
       snapshots: this.#snapshots,
@@ -64,7 +62,7 @@ export class Store {
         parts.snapshots.acquire(seqno, now())
         return () => parts.snapshots.release(seqno)
       },
-      onAbandoned: warn,
+      watch: parts.leaks,
       nextTurn: () => parts.timers.nextTurn(),
     })
     this.writer = new Writer({
@@ -332,6 +330,7 @@ export class Store {
   async #close(): Promise<void> {
     const { health, changes } = this.#parts
     health.startClosing()
+    this.#parts.leaks.stop()
     try {
       await this.#parts.shutDown()
     } finally {

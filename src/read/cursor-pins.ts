@@ -5,15 +5,25 @@
 import type { AbandonedPins } from './read-scratch.ts'
 import type { ReadView } from './read-view.ts'
 
+/** Knows what is open, and since when: see db/leak-watch.ts. */
+export interface CursorWatch {
+  /** Returns what stands for an open cursor there. */
+  opened(what: 'cursor'): unknown
+  closed(pin: unknown): void
+  /** A cursor was collected as garbage before it had ended. Its pins are released already. */
+  abandoned(what: 'cursor'): void
+}
+
 export interface PinHooks {
   readonly signal?: AbortSignal | undefined
-  readonly onAbandoned?: ((what: string) => void) | undefined
+  readonly watch?: CursorWatch | undefined
 }
 
 export class CursorPins implements AbandonedPins {
   readonly #view: ReadView
   readonly #hooks: PinHooks
   #onAbort: (() => void) | undefined = undefined
+  readonly #pin: unknown
   #isHeld = true
 
   /** Acquires the view's version. */
@@ -21,6 +31,7 @@ export class CursorPins implements AbandonedPins {
     view.version.acquire()
     this.#view = view
     this.#hooks = hooks
+    this.#pin = hooks.watch?.opened('cursor')
   }
 
   /**
@@ -50,11 +61,12 @@ export class CursorPins implements AbandonedPins {
       this.#hooks.signal?.removeEventListener('abort', this.#onAbort)
     }
     this.#view.version.release()
+    this.#hooks.watch?.closed(this.#pin)
   }
 
   abandon(): void {
     if (!this.#isHeld) return
     this.release()
-    this.#hooks.onAbandoned?.('a cursor')
+    this.#hooks.watch?.abandoned('cursor')
   }
 }

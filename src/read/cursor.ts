@@ -14,7 +14,7 @@
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 import type { DecodedRange } from './key-range.ts'
 import { readFailure } from './read-failure.ts'
-import { CursorPins } from './cursor-pins.ts'
+import { CursorPins, type CursorWatch } from './cursor-pins.ts'
 import {
   type CursorContent,
   type EntryItem,
@@ -38,8 +38,8 @@ export interface Cursor<T> extends AsyncIterableIterator<T> {
 export interface CursorHooks {
   /** Aborts the cursor: a read in flight, and every later one, is rejected with VARVE_ABORTED. */
   readonly signal?: AbortSignal | undefined
-  /** A cursor was collected as garbage before it had ended. Its pins are released already. */
-  readonly onAbandoned?: ((what: string) => void) | undefined
+  /** Knows what is open. */
+  readonly watch?: CursorWatch | undefined
   /** A turn of the event loop, taken now and then by reads that find everything in memory. */
   readonly nextTurn?: (() => Promise<void>) | undefined
 }

@@ -1,7 +1,7 @@
 /**
  * The synchronous way through a range: reads on the calling thread, a small batch ahead.
  */
-import { CursorPins } from './cursor-pins.ts'
+import { CursorPins, type CursorWatch } from './cursor-pins.ts'
 import type { DecodedRange } from './key-range.ts'
 import { readFailure } from './read-failure.ts'
 import { type EntryItem, GATHERED_ALL, RangeReader } from './range-reader.ts'
@@ -11,8 +11,8 @@ const FIRST_BATCH_ITEMS = 16
 const BATCH_ITEMS_MAX = 512
 
 export interface SyncIteratorHooks {
-  /** An iterator was collected as garbage before it had ended. Its pins are released already. */
-  readonly onAbandoned?: ((what: string) => void) | undefined
+  /** Knows what is open. */
+  readonly watch?: CursorWatch | undefined
 }
 
 /** Iterates over what `view` holds at `snapshot`. Pins are released at the end, by `return()`, and by an error. */

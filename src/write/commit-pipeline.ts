@@ -19,38 +19,12 @@ import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts
 import type { Durability } from './durability.ts'
 import type { MemtableSet } from './memtable-set.ts'
 import type { PendingCommit } from './pending-commit.ts'
+import type { PipelineHooks } from './pipeline-hooks.ts'
 
 /** Above this many waiting bytes further writes are refused with VARVE_BUSY. */
 export const WAITING_BYTES_MAX: number = 2 ** 30
 /** One write to the log is cut near this size, so that a huge turn does not block the loop in one call. */
 const GROUP_BYTES = 8 * 1024 * 1024
-
-/** Why writes wait, or may not go on at all. */
-export type Admission =
-  /** There is room. */
-  | { readonly type: 'go' }
-  /** Go on, but not faster than `bytesPerSecond`. */
-  | { readonly type: 'slow'; readonly bytesPerSecond: number }
-  /** Wait for `resume()`. */
-  | { readonly type: 'wait' }
-  /** Refuse what waits. */
-  | { readonly type: 'refuse'; readonly error: VarveError }
-
-export interface PipelineHooks {
-  readonly now: () => number
-  /** Asked before each group; `needsRoom`: the active memtable is full and must be sealed first. */
-  readonly admit: (needsRoom: boolean) => Admission
-  /** The active memtable was sealed. */
-  readonly onSealed: () => void
-  /** After a group became visible. */
-  readonly onPublished: (latest: number, written: { logBytes: number; userBytes: number }) => void
-  /** A write failed in a way that is final: nothing is written until the store is reopened. */
-  readonly onPoisoned: (error: VarveError) => void
-  /** Translates an error of the operating system. */
-  readonly translate: (cause: unknown, operation: string) => VarveError
-  /** Runs `fn` after `ms`; unref'd. */
-  readonly after: (ms: number, fn: () => void) => void
-}
 
 export class CommitPipeline {
   #queue: PendingCommit[] = []
@@ -265,6 +239,8 @@ export class CommitPipeline {
     }
     assert(memtable.lastSeqno === seqno - 1, 'a commit takes exactly one seqno for each operation')
     this.#hooks.onPublished(memtable.lastSeqno, { logBytes: bytes, userBytes })
+    if (this.#hooks.wantsCommits())
+      this.#tell(group ?? [single], offsets ?? [singleOffset], firstSeqno)
     this.#acknowledge(group ?? [single], firstSeqno)
     return bytes
   }
@@ -274,6 +250,18 @@ export class CommitPipeline {
     const first = memtable.lastSeqno + 1
     memtable.publish(offset)
     commit.published?.(first, commitTimeMs(memtable.arena, offset))
+  }
+
+  #tell(commits: readonly PendingCommit[], offsets: readonly number[], firstSeqno: number): void {
+    const { arena } = this.#memtables.active.memtable
+    let first = firstSeqno
+    for (const [index, { operations, userBytes, sync }] of commits.entries()) {
+      // An ack on its own is no event.
+      if (operations === 0) continue
+      const timeMs = commitTimeMs(arena, offsets[index]!)
+      this.#hooks.onCommit({ first, operations, timeMs, userBytes, sync })
+      first += operations
+    }
   }
 
   #acknowledge(commits: readonly PendingCommit[], firstSeqno: number): void {

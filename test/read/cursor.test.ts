@@ -380,20 +380,29 @@ describe('a cursor', () => {
     const view = level(puts(200))
     const { signal } = new AbortController()
     const forgotten: string[] = []
-    const onAbandoned = (what: string): void => {
-      forgotten.push(what)
+    const open = new Set<unknown>()
+    const watch = {
+      opened: () => {
+        const pin = {}
+        open.add(pin)
+        return pin
+      },
+      closed: (pin: unknown) => void open.delete(pin),
+      abandoned: (what: string) => void forgotten.push(what),
     }
     await (async () => {
-      await entries(view, {}, { signal, onAbandoned }).next()
-      openSyncIterator(view, keyspace, everything, view.latest, { onAbandoned }).next()
+      await entries(view, {}, { signal, watch }).next()
+      openSyncIterator(view, keyspace, everything, view.latest, { watch }).next()
     })()
     expect(view.pins).toBe(2)
+    expect(open.size).toBe(2)
     for (let turn = 0; turn < 100 && view.pins > 0; turn++) {
       collect()
       await new Promise((resolve) => setImmediate(resolve))
     }
     expect(view.pins).toBe(0)
     expect(forgotten).toHaveLength(2)
+    expect(open.size).toBe(0)
     expect(signal.aborted).toBe(false)
   })
 
