@@ -78,13 +78,18 @@ export class Child {
   }
 }
 
+/** A file system in memory where there is one: for what syncs often and is not about the disk. */
+export const FAST_DISK: string = fs.existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir()
+
 /** A directory for one test file: what its children are built into, and its stores. */
 export class Workshop {
-  readonly directory: string = fs.realpathSync(
-    fs.mkdtempSync(path.join(os.tmpdir(), 'varve-proc-')),
-  )
+  readonly directory: string
   readonly #children: Child[] = []
   readonly #built = new Map<string, string>()
+
+  constructor(disk: string = os.tmpdir()) {
+    this.directory = fs.realpathSync(fs.mkdtempSync(path.join(disk, 'varve-proc-')))
+  }
 
   start(name: string, args: readonly string[], options: ChildOptions = {}): Child {
     const child = new Child(this.#program(name), args, options)
