@@ -26,9 +26,9 @@ import { CommitContext, makeEvent } from './change-event.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
 import { EventBytes } from './event-bytes.ts'
+import { EventWindow, LOOK_AHEAD } from './event-window.ts'
+import type { ScanTally } from './scan-tally.ts'
 import {
-  EventWindow,
-  LOOK_AHEAD,
   SLOT_COMMIT,
   SLOT_END,
   SLOT_INTS,
@@ -36,8 +36,7 @@ import {
   SLOT_KIND,
   SLOT_RUN,
   SLOT_START,
-} from './event-window.ts'
-import type { ScanTally } from './scan-tally.ts'
+} from './slot-arena.ts'
 import { WindowLoader } from './window-loader.ts'
 import { WindowSizer } from './window-sizer.ts'
 

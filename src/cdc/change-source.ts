@@ -13,7 +13,7 @@ import type { EntryIterator } from '../base/entry-iterator.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { BlobLocation } from '../block/blob-reference.ts'
 import type { EventRun } from '../segment/change-reader.ts'
-import type { EntryArena } from '../segment/entry-arena.ts'
+import type { GatherTarget } from '../segment/gather-target.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
 import type { ScanStats } from './scan-tally.ts'
@@ -115,7 +115,7 @@ export interface ChangeSegment {
   gather(
     ordinals: Int32Array,
     count: number,
-    target: EntryArena,
+    target: GatherTarget,
     mayRead?: boolean,
     seen?: Uint8Array,
   ): Promise<{ readonly gathered: number; readonly blocksRead: number; readonly bytesRead: number }>

@@ -1,27 +1,28 @@
 /**
- * The events of one stretch of seqnos, read from segments: gathered in file order, handed out in seqno order.
- *
- * ```
- *   slots, one a seqno of [first, last]                            arena: entries in the order they were read
- *   ┌──────────────────────────────────────────────────┐          ┌─────────────┬─────────────┬───
- *   │ entry, key start, key end, value end, run, commit │  ──────> │ key | value │ key | value │ …
- *   └──────────────────────────────────────────────────┘          └─────────────┴─────────────┴───
- * ```
- *
- * A slot holds all that handing out needs, in one cache line: with columns by entry number each event cost five misses
- * (measured: 720 ns an event, and 400 so).
+ * The events of one stretch of seqnos, read from segments: gathered in file order, handed out in seqno order. See SlotArena for
+ * how they lie in memory.
  *
  * Loading a window proves it: every entry that the indexes name was found under its seqno, none twice, and without a filter
  * every slot is taken (invariant I1). What does not add up is VARVE_CORRUPTION; a window never holds less.
  */
 import { corruption } from '../base/errors.ts'
-import { FLAG_BLOB, FLAG_DERIVED } from '../base/entry-kind.ts'
+import { FLAG_BLOB } from '../base/entry-kind.ts'
 import { type BlobLocation, decodeBlobReference } from '../block/blob-reference.ts'
 import { segmentFileName } from '../env/file-names.ts'
 import type { EventRun } from '../segment/change-reader.ts'
-import { EntryArena } from '../segment/entry-arena.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
+import {
+  FILTERED,
+  SLOT_COMMIT,
+  SLOT_END,
+  SLOT_INTS,
+  SLOT_KEY_END,
+  SLOT_KIND,
+  SLOT_RUN,
+  SLOT_START,
+  SlotArena,
+} from './slot-arena.ts'
 
 /** Events of one segment that fall in the window. */
 export interface WindowRun {
@@ -29,40 +30,28 @@ export interface WindowRun {
   readonly events: EventRun
 }
 
-/** Kind and flags; 0: no event here (yet); FILTERED. */
-export const SLOT_KIND = 0
-/** The key begins here in the arena, */
-export const SLOT_START = 1
-/** ends here, where the value begins, */
-export const SLOT_KEY_END = 2
-export const SLOT_END = 3
-/** Number of the run, from 1; 0: no index names the seqno. */
-export const SLOT_RUN = 4
-/** Id of the commit in the run's table. */
-export const SLOT_COMMIT = 5
-export const SLOT_INTS = 6
 /** Loads are begun so many events ahead: measured 8 to 16 best. */
 export const LOOK_AHEAD = 12
-/** In SLOT_KIND: the event is there and did not pass the filter. */
-export const FILTERED = -1
 
 export class EventWindow {
   /** Of what is loaded; empty while last < first. */
   first = 1
   last = 0
-  readonly arena: EntryArena
+  readonly arena: SlotArena
   runs: readonly WindowRun[] = []
   /** Blob files that values in it are in. */
   readonly blobFiles: Set<number> = new Set<number>()
-  /** SLOT_INTS a seqno: see the SLOT_ constants. */
-  slots: Int32Array = new Int32Array(0)
-
   /** Keeps loads that look ahead from being optimised away; says nothing. */
   touched = 0
 
   /** `arenaBytes`: bound on the keys and values in it; one entry always fits. */
   constructor(arenaBytes: number) {
-    this.arena = new EntryArena({ limitBytes: arenaBytes })
+    this.arena = new SlotArena({ limitBytes: arenaBytes })
+  }
+
+  /** SLOT_INTS a seqno: see slot-arena.ts. */
+  get slots(): Int32Array {
+    return this.arena.slots
   }
 
   covers(seqno: number): boolean {
@@ -86,8 +75,7 @@ export class EventWindow {
   ): void {
     this.clear()
     const span = bounds.last - bounds.first + 1
-    if (this.slots.length < span * SLOT_INTS) this.slots = new Int32Array(span * SLOT_INTS)
-    else this.slots.fill(0, 0, span * SLOT_INTS)
+    this.arena.begin(bounds.first, span)
     let events = 0
     for (let r = 0; r < runs.length; r++) {
       this.#mark(runs[r]!, r + 1, bounds)
@@ -133,54 +121,21 @@ export class EventWindow {
     }
   }
 
-  /** Takes in the arena's entries from `start` on, which were gathered for run `index`. */
-  place(
-    index: number,
-    start: number,
-    bounds: { readonly first: number; readonly last: number },
-    filter: ChangeFilter,
-  ): void {
-    const { arena, slots } = this
-    const { keyStart, keyEnd, valueEnd, kind: kinds, seqno: seqnos, count } = arena
-    const number = index + 1
+  /** All entries of run `index` are in the arena: marks those that the filter leaves out, notes the blob files of the others. */
+  settle(index: number, bounds: { readonly first: number }, filter: ChangeFilter): void {
     const { looksAtEntries } = filter
-    const span = bounds.last - bounds.first + 1
-    const lookAhead = count - LOOK_AHEAD
-    let touched = 0
-    for (let entry = start; entry < count; entry++) {
-      // Slots are hit at random: a load that nobody waits for brings the line of a later one meanwhile.
-      if (entry < lookAhead) {
-        touched ^= slots[(seqnos[entry + LOOK_AHEAD]! - bounds.first) * SLOT_INTS]!
-      }
-      const kind = kinds[entry]!
-      const seqno = seqnos[entry]! - bounds.first
-      const slot = seqno * SLOT_INTS
-      // The entry at the place the index gives must be the event the index says, and come once.
-      if (
-        seqno < 0 ||
-        seqno >= span ||
-        slots[slot + SLOT_RUN] !== number ||
-        slots[slot + SLOT_KIND] !== 0 ||
-        (kind & FLAG_DERIVED) !== 0
-      ) {
-        throw corruption('The change index and the entries do not agree', {
-          file: segmentFileName(this.runs[index]!.meta.number),
-          seqno: seqnos[entry]!,
-        })
-      }
-      if (looksAtEntries && !this.#accepts(entry, kind, filter)) {
+    const { count, seqnos } = this.runs[index]!.events
+    const { slots } = this
+    for (let i = 0; i < count; i++) {
+      const slot = (seqnos[i]! - bounds.first) * SLOT_INTS
+      const kind = slots[slot + SLOT_KIND]!
+      if (looksAtEntries && !this.#accepts(slot, kind, filter)) {
         slots[slot + SLOT_KIND] = FILTERED
-        continue
-      }
-      slots[slot + SLOT_KIND] = kind
-      slots[slot + SLOT_START] = keyStart[entry]!
-      slots[slot + SLOT_KEY_END] = keyEnd[entry]!
-      slots[slot + SLOT_END] = valueEnd[entry]!
-      if ((kind & FLAG_BLOB) !== 0) {
-        this.blobFiles.add(this.blobAt(keyEnd[entry]!, valueEnd[entry]!, number).file)
+      } else if ((kind & FLAG_BLOB) !== 0) {
+        const valueStart = slots[slot + SLOT_KEY_END]!
+        this.blobFiles.add(this.blobAt(valueStart, slots[slot + SLOT_END]!, index + 1).file)
       }
     }
-    this.touched = touched
   }
 
   /** Where the value is whose reference the arena has at [start, end); `run` is the number in the slot. */
@@ -204,16 +159,18 @@ export class EventWindow {
     return slot
   }
 
-  #accepts(entry: number, kind: number, filter: ChangeFilter): boolean {
-    const { bytes, keyStart, keyEnd, valueStart, valueEnd } = this.arena
+  #accepts(slot: number, kind: number, filter: ChangeFilter): boolean {
+    const { bytes, slots } = this.arena
+    const keyEnd = slots[slot + SLOT_KEY_END]!
+    const valueEnd = slots[slot + SLOT_END]!
     return filter.acceptsEntry(
       kind,
       bytes,
-      keyStart[entry]!,
-      keyEnd[entry]!,
+      slots[slot + SLOT_START]!,
+      keyEnd,
       bytes,
-      valueStart[entry]!,
-      valueEnd[entry]!,
+      keyEnd,
+      valueEnd,
     )
   }
 }

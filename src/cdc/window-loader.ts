@@ -90,13 +90,13 @@ export class WindowLoader {
   ): Promise<number | undefined> {
     for (let r = 0; r < runs.length; r++) {
       const { segment, events, meta, seen } = runs[r]!
-      const start = window.arena.count
+      window.arena.beginRun(r + 1, meta.number)
       const ordinals = this.#sorter.sorted(events.ordinals, events.count, meta.entries)
       const result = await segment.gather(ordinals, events.count, window.arena, mayRead, seen)
       this.#tally.bytesRead += result.bytesRead
       this.#tally.read(meta, result.blocksRead)
       if (result.gathered < events.count) return window.arena.count
-      window.place(r, start, bounds, this.#filter)
+      window.settle(r, bounds, this.#filter)
     }
     return undefined
   }

@@ -16,8 +16,8 @@ const GROWTH = 16
 const SPAN_MAX = 2 ** 20
 /** A seqno's slot, with or without an event. */
 const SLOT_BYTES = 24
-/** An event's rows in the arena's columns, the run of the change index and its commits. */
-const EVENT_OVERHEAD_BYTES = 60
+/** An event's rows in the run of the change index and its commits, and its place in file order. */
+const EVENT_OVERHEAD_BYTES = 40
 
 export class WindowSizer {
   /** Bytes of keys and values that one window may gather. */

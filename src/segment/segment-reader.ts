@@ -23,7 +23,7 @@ import { BlockSource } from './block-source.ts'
 import { CachedBlocks } from './cached-blocks.ts'
 import type { ChangeDirectory } from './change-index.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
-import type { EntryArena } from './entry-arena.ts'
+import type { GatherTarget } from './gather-target.ts'
 import { type OpenedSegment, openSteps } from './opened-segment.ts'
 import { type BlockVisitor, visitBlocks } from './segment-blocks.ts'
 import type { SegmentFooter } from './segment-footer.ts'
@@ -208,7 +208,7 @@ export class SegmentReader {
   async gather(
     ordinals: Int32Array,
     count: number,
-    target: EntryArena,
+    target: GatherTarget,
     mayRead = false,
     seen?: Uint8Array,
   ): Promise<GatherResult> {

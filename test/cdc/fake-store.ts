@@ -19,7 +19,7 @@ import type {
 import type { Timers } from '../../src/env/timers.ts'
 import { Memtable } from '../../src/memtable/memtable.ts'
 import type { EventRun } from '../../src/segment/change-reader.ts'
-import type { EntryArena } from '../../src/segment/entry-arena.ts'
+import type { GatherTarget } from '../../src/segment/gather-target.ts'
 import type { SegmentReader } from '../../src/segment/segment-reader.ts'
 import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../../src/version/store-state.ts'
@@ -168,7 +168,7 @@ export class FakeSegment implements ChangeSegment {
   async gather(
     ordinals: Int32Array,
     count: number,
-    target: EntryArena,
+    target: GatherTarget,
   ): Promise<{ gathered: number; blocksRead: number; bytesRead: number }> {
     this.gathers++
     await Promise.resolve()
@@ -176,7 +176,7 @@ export class FakeSegment implements ChangeSegment {
     for (let i = 0; i < count; i++) {
       if (target.isFull) return { gathered: i, blocksRead: 0, bytesRead }
       const { key, value, kind, seqno } = this.entries[ordinals[i]!]!
-      const at = target.add(key.length, value.length, kind, seqno)
+      const at = target.add(key.length, value.length, kind, seqno, 0)
       target.bytes.set(key, at)
       target.bytes.set(value, at + key.length)
       bytesRead += key.length + value.length
