@@ -101,7 +101,7 @@ export class ConsumerEntry {
   }
 }
 
-/** Positions at the moment when a memtable was sealed: all acks in its log and before. */
+/** Positions of one moment, as when a memtable was sealed: all acks in the log up to there. */
 export type ConsumerMarks = ReadonlyMap<ConsumerEntry, { next: number; timeMs: number | undefined }>
 
 export class ConsumerLedger {
@@ -172,13 +172,18 @@ export class ConsumerLedger {
     for (const entry of this.#entries.values()) entry.settle(durable)
   }
 
-  /** For a memtable that is being sealed. */
+  /** For a memtable that is being sealed, and for who syncs the log next. */
   capture(): ConsumerMarks {
     const marks = new Map<ConsumerEntry, { next: number; timeMs: number | undefined }>()
     for (const entry of this.#entries.values()) {
       marks.set(entry, { next: entry.position, timeMs: entry.lastAckAt })
     }
     return marks
+  }
+
+  /** The log was synced after `capture`: what the marks say is durable. */
+  settleMarks(marks: ConsumerMarks): void {
+    for (const [entry, { next }] of marks) entry.synced(next)
   }
 
   /**

@@ -156,11 +156,14 @@ export class Consumers {
     return risks
   }
 
-  /** History below `floor` is given up on demand: active consumers below it are lost. Before the edit, as `settle`. */
+  /**
+   * History below `floor` is given up on demand: active consumers below it are lost, judged by what a power cut cannot take
+   * back. Before the edit, as `settle`.
+   */
   loseBelow(floor: number): ConsumerRisk[] {
     const risks: ConsumerRisk[] = []
     for (const entry of this.ledger.all()) {
-      if (entry.state === 'lost' || entry.position >= floor) continue
+      if (entry.state === 'lost' || entry.durablePosition >= floor) continue
       entry.state = 'lost'
       risks.push({ consumer: entry.name, usedFraction: 1, lost: true })
     }

@@ -232,8 +232,12 @@ export class Store {
       })
     }
     if (floor <= this.changes.floor) return
-    await this.sync()
-    const risks = this.changes.consumerSet.loseBelow(floor)
+    const { ledger, consumerSet } = this.changes
+    await engine.pipeline.drained()
+    const acked = ledger.capture()
+    await engine.durability.sync()
+    ledger.settleMarks(acked)
+    const risks = consumerSet.loseBelow(floor)
     await this.#guarded('truncate history', () => engine.floors.raiseTo(floor, risks))
     engine.consumersMoved()
   }
