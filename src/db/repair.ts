@@ -324,9 +324,12 @@ class Repair {
         ),
       },
     )
+    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
+    // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
+    const { wal: last } = logged.at(-1)!
+    await versions.markClean({ walNumber: last.number, walBytes: last.size })
     await versions.close()
     for (const { wal } of logged) await wal.close()
-    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
     return this.#report(manifest, replayed, floor, epochs.at(-1)!.epoch)
   }
 
