@@ -60,7 +60,7 @@ export class Consumers {
   async open(name: unknown, options?: unknown): Promise<Consumer> {
     checkName(name)
     const { from = 'oldest', maxHeldBytes, maxIdleMs } = checkConsumerOptions(options)
-    const start = from === 'now' || from === 'oldest' ? from : parseSeqno(from, 'from')
+    const start = startFrom(from)
     return this.#change(async () => {
       this.#ensureOpen()
       const existing = this.ledger.get(name)
@@ -312,5 +312,13 @@ function checkName(name: unknown): asserts name is string {
   throw invalidArgument(`The name of a consumer has 1 to ${NAME_BYTES_MAX} bytes of UTF-8`, {
     argument: 'name',
     bytes,
+  })
+}
+
+function startFrom(from: unknown): number | 'now' | 'oldest' {
+  if (from === 'now' || from === 'oldest') return from
+  if (typeof from !== 'string') return parseSeqno(from, 'from')
+  throw invalidArgument(`from must be a seqno, 'now' or 'oldest', got ${JSON.stringify(from)}`, {
+    argument: 'from',
   })
 }

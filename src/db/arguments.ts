@@ -81,6 +81,10 @@ export function checkSeqno(value: unknown, name: string, min = 0): asserts value
   }
 }
 
+export function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (signal?.aborted === true) throw aborted(signal)
+}
+
 export function aborted(signal: AbortSignal): VarveError {
   return new VarveError('VARVE_ABORTED', 'the operation was aborted', {}, { cause: signal.reason })
 }

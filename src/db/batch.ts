@@ -13,7 +13,7 @@ import { invalidArgument, VarveError } from '../base/errors.ts'
 import { CommitEncoder } from '../batch/commit-encoder.ts'
 import { type BytesLike, checkName, checkSeqno, toBound, toKey, toValue } from './arguments.ts'
 import type { Keyspace } from './keyspace.ts'
-import type { KeyspaceState } from './keyspace-directory.ts'
+import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import { checkOperand } from './operands.ts'
 
 /** Finds the keyspace of a handle of the batch's own store; throws for anything else. */
@@ -119,13 +119,15 @@ export class WriteBatch implements Batch {
   take(resolve: ResolveKeyspace): {
     encoder: CommitEncoder
     acks: readonly BatchAck[]
-    keyspaces: ReadonlySet<KeyspaceState>
   } {
     if (resolve !== this.#resolve) throw invalidArgument('the batch belongs to another store')
     this.#ensureUnused()
     if (this.length === 0) throw invalidArgument('a batch needs at least one operation')
+    for (const keyspace of this.#keyspaces) {
+      if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+    }
     this.#isUsed = true
-    return { encoder: this.#encoder, acks: this.#acks, keyspaces: this.#keyspaces }
+    return { encoder: this.#encoder, acks: this.#acks }
   }
 
   #add(kind: number, key: Uint8Array, value: Uint8Array, keyspace: KeyspaceState): this {

@@ -82,6 +82,7 @@ export class Changes implements ChangeSource {
   }
 
   consumers(): ConsumerInfo[] {
+    if (this.status !== 'open') throw closedError()
     const { scale, policyFloor } = this.#ports.floors
     return this.consumerSet.list(scale, policyFloor)
   }

@@ -16,7 +16,7 @@ import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
 import { createTimers, type Timers } from '../env/timers.ts'
 import { SegmentCache } from '../segment/segment-cache.ts'
 import { hasStore } from '../version/orphans.ts'
-import { aborted } from './arguments.ts'
+import { throwIfAborted } from './arguments.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { LeakWatch } from './leak-watch.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
@@ -69,8 +69,7 @@ export async function openStoreCore(
   checkLocation(location)
   const resolved = resolveOptions(options)
   const environment = resolveEnvironment(options?.environment)
-  const { signal } = resolved
-  if (signal?.aborted === true) throw aborted(signal)
+  throwIfAborted(resolved.signal)
   // Known to be wrong before there is any store to look at.
   operatorOf('default', mergeKeyspaceOptions(resolved.keyspace, undefined), resolved.operators)
   try {
@@ -100,6 +99,7 @@ async function openChecked(
   }
   const lock = await fs.lock(directory)
   try {
+    throwIfAborted(options.signal)
     return await openWith(location, directory, options, environment, tuning, lock)
   } catch (error) {
     await lock.release()

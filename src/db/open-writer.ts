@@ -10,6 +10,7 @@ import { SnapshotRegistry } from '../version/pins.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { VersionSet } from '../version/version-set.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
+import { throwIfAborted } from './arguments.ts'
 import { Changes } from './changes.ts'
 import { Engine } from './engine.ts'
 import { FloorKeeper } from './floor-keeper.ts'
@@ -81,6 +82,8 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   checkRole(options.role, state.role)
   checkFiles(fs, directory, versions.current)
   const replayed = await replayLogs(recovery, versions.current, isClean)
+  // The last moment: from here on files are written.
+  throwIfAborted(options.signal)
   // Before anything is written: what does not fit is refused with the store as it was.
   const keyspaces = directoryOf(context, versions, replayed.drops)
   const change: StateChange = {

@@ -101,7 +101,7 @@ const isText: Check = (value) =>
 const KEYSPACE_CHECKS: Checks = {
   mergeOperator: (value) =>
     isText(value) ?? (value === '' ? { message: 'must not be empty' } : undefined),
-  blobThresholdBytes: (value) => (value === false ? undefined : isInteger(1)(value)),
+  blobThresholdBytes: (value) => (value === false ? undefined : isInteger(0)(value)),
   compression: isOneOf('none', 'deflate', 'lz4'),
   bloomBitsPerKey: isInteger(0, BLOOM_BITS_MAX),
   blockBytes: isInteger(512, MIB),
@@ -165,9 +165,6 @@ export function checkKeyspaceOptions(options: KeyspaceOptions | undefined): void
 
 export function resolveOptions(options: OpenOptions = {}): ResolvedOptions {
   const problems = problemsOf(options, OPEN_CHECKS)
-  if (problems.length === 0 && options.errorIfExists === true && options.readOnly === true) {
-    problems.push({ option: 'errorIfExists', message: 'cannot be used with readOnly' })
-  }
   throwProblems(problems)
   const operators = new Map(builtinOperators)
   for (const operator of options.mergeOperators ?? []) operators.set(operator.name, operator)
@@ -208,7 +205,8 @@ export function mergeKeyspaceOptions(
   const threshold = given.blobThresholdBytes ?? stored?.blobThresholdBytes ?? 4096
   return {
     mergeOperator: given.mergeOperator ?? stored?.mergeOperator,
-    blobThresholdBytes: threshold === false ? Number.POSITIVE_INFINITY : threshold,
+    // An empty value has nothing that a blob file could keep.
+    blobThresholdBytes: threshold === false ? Number.POSITIVE_INFINITY : Math.max(1, threshold),
     compression,
     bloomBitsPerKey: given.bloomBitsPerKey ?? stored?.bloomBitsPerKey ?? 10,
     blockBytes: given.blockBytes ?? stored?.blockBytes ?? (compression === 'none' ? 4096 : 16_384),

@@ -9,7 +9,7 @@ import { type DecodedRange, keyRange } from '../read/key-range.ts'
 import { contains, type KeyspaceReadSettings, lookup, lookupSync } from '../read/lookup.ts'
 import { lookupMany } from '../read/lookup-many.ts'
 import type { ReadView } from '../read/read-view.ts'
-import { aborted, type BytesLike, toBound } from './arguments.ts'
+import { type BytesLike, toBound } from './arguments.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import {
   type Checks,
@@ -135,6 +135,7 @@ export class Reader {
     const view = this.#view(keyspace)
     return openSyncIterator(view, settings(keyspace), decoded, this.#seqno(range), {
       watch: this.#ports.watch,
+      signal: range?.signal,
     })
   }
 
@@ -178,7 +179,6 @@ function settings(keyspace: KeyspaceState): KeyspaceReadSettings {
 function decodeRange(range: RangeOptions | undefined): DecodedRange {
   if (range === undefined) return EVERYTHING
   checkOptions(range, RANGE_CHECKS)
-  if (range.signal?.aborted === true) throw aborted(range.signal)
   const bounds: { -readonly [name in (typeof BOUND_NAMES)[number]]?: Uint8Array } = {}
   for (const name of BOUND_NAMES) {
     const bound = range[name]

@@ -5,7 +5,7 @@ import type { VarveError } from '../base/errors.ts'
 import type { Logger } from '../env/environment.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { requireFunction } from './option-check.ts'
-import { invalidArgument } from '../base/errors.ts'
+import { invalidArgument, wrongType } from '../base/errors.ts'
 
 export interface StoreEvents {
   flush: {
@@ -75,7 +75,8 @@ export class StoreEmitter {
   }
 }
 
-function check(event: string, listener: unknown): void {
+function check(event: unknown, listener: unknown): void {
+  if (typeof event !== 'string') throw wrongType('event', 'a string', event)
   if (!NAMES.has(event)) {
     throw invalidArgument(
       `there is no event ${JSON.stringify(event)}; known: ${[...NAMES].join(', ')}`,

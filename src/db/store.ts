@@ -4,7 +4,7 @@
  * The reading half is here; the writing half is `Engine`, which a readOnly store does not have.
  */
 import { randomBytes } from '../env/random.ts'
-import { hasCode, invalidArgument, VarveError } from '../base/errors.ts'
+import { hasCode, invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
@@ -348,8 +348,11 @@ export class Store {
   #stateOf(keyspace: Keyspace | undefined): KeyspaceState {
     if (keyspace === undefined) return this.defaultKeyspace
     const state = keyspaceStates.get(keyspace)
-    if (state === undefined || this.#parts.keyspaces.byId(state.id) !== state) {
-      throw invalidArgument('the keyspace is no handle of this store')
+    if (state === undefined) throw wrongType('keyspace', 'a keyspace made by keyspace()', keyspace)
+    const known = this.#parts.keyspaces.byId(state.id)
+    // Of one that was dropped nothing may be left, not even its id.
+    if (known !== state && !(known === undefined && state.isDropped)) {
+      throw invalidArgument('the keyspace is a handle of another store')
     }
     if (state.isDropped) throw keyspaceNotFound(state.name)
     return state

@@ -5,14 +5,14 @@
 import { assert } from '../base/assert.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { FLAG_DROPS_KEYSPACE, FLAG_OPEN_END, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
-import { invalidArgument, VarveError } from '../base/errors.ts'
+import { VarveError, wrongType } from '../base/errors.ts'
 import type { CommitEncoder } from '../batch/commit-encoder.ts'
 import { encodeFields } from '../batch/commit-encoder.ts'
 import { AbortWatch } from '../write/abort-watch.ts'
 import type { CommitPipeline } from '../write/commit-pipeline.ts'
 import type { PendingCommit } from '../write/pending-commit.ts'
 import { Staging } from '../write/staging.ts'
-import { aborted, type BytesLike, toMeta } from './arguments.ts'
+import { aborted, type BytesLike, throwIfAborted, toMeta } from './arguments.ts'
 import { type Batch, type BatchAck, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
@@ -109,7 +109,7 @@ export class Writer {
         })
       })
     }
-    const fields = fieldsOf(options, [])
+    const fields = fieldsWith(metaOf(options), [])
     if (this.#pipeline.isEmpty) staging.reset()
     staging.encode(kind, keyspace.id, key, value, fields)
     const commit = {
@@ -125,16 +125,13 @@ export class Writer {
   /** All operations of the batch, atomically. */
   async write(batch: Batch, options: WriteOptions | undefined): Promise<CommitInfo> {
     if (!(batch instanceof WriteBatch)) {
-      throw invalidArgument('write() takes a batch made by batch()')
+      throw wrongType('batch', 'a batch made by batch()', batch)
     }
     this.#options.ensureWritable()
     this.#pipeline.ensureOpen()
-    checkOptions(options, WRITE_CHECKS)
-    throwIfAborted(options?.signal)
-    const { encoder, acks, keyspaces } = batch.take(this.#options.resolveKeyspace)
-    for (const keyspace of keyspaces) {
-      if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
-    }
+    // All that can be refused, before the batch is used: it may then be written with better options.
+    const meta = metaOf(options)
+    const { encoder, acks } = batch.take(this.#options.resolveKeyspace)
     const operations = encoder.operations
     const effects: CommitEffects =
       acks.length === 0
@@ -148,7 +145,7 @@ export class Writer {
               for (const ack of acks) this.#options.acks.apply(ack, last, timeMs)
             },
           }
-    const record = recordOf(encoder, fieldsOf(options, acks))
+    const record = recordOf(encoder, fieldsWith(meta, acks))
     const first = await this.#submit(record, options, effects)
     return { first, last: first + operations - 1 }
   }
@@ -221,16 +218,16 @@ function recordOf(encoder: CommitEncoder, fields: Buffer): EncodedCommit {
   return { bytes, start: 0, end: bytes.length, operations, userBytes }
 }
 
-function fieldsOf(options: WriteOptions | undefined, acks: readonly BatchAck[]): Buffer {
+/** The meta of checked options. */
+function metaOf(options: WriteOptions | undefined): Uint8Array | undefined {
   checkOptions(options, WRITE_CHECKS)
   throwIfAborted(options?.signal)
-  const meta = options?.meta === undefined ? undefined : toMeta(options.meta)
-  if (meta === undefined && acks.length === 0) return EMPTY_BYTES
-  return encodeFields({ meta, acks })
+  return options?.meta === undefined ? undefined : toMeta(options.meta)
 }
 
-function throwIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted === true) throw aborted(signal)
+function fieldsWith(meta: Uint8Array | undefined, acks: readonly BatchAck[]): Buffer {
+  if (meta === undefined && acks.length === 0) return EMPTY_BYTES
+  return encodeFields({ meta, acks })
 }
 
 /** For callers that refuse before they reach the writer. */

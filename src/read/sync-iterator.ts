@@ -1,6 +1,7 @@
 /**
  * The synchronous way through a range: reads on the calling thread, a small batch ahead.
  */
+import { VarveError } from '../base/errors.ts'
 import { CursorPins, type CursorWatch } from './cursor-pins.ts'
 import type { DecodedRange } from './key-range.ts'
 import { readFailure } from './read-failure.ts'
@@ -13,6 +14,8 @@ const BATCH_ITEMS_MAX = 512
 export interface SyncIteratorHooks {
   /** Knows what is open. */
   readonly watch?: CursorWatch | undefined
+  /** Aborted between two items, the next one throws VARVE_ABORTED. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Iterates over what `view` holds at `snapshot`. Pins are released at the end, by `return()`, and by an error. */
@@ -24,7 +27,11 @@ export function openSyncIterator(
   hooks: SyncIteratorHooks = {},
 ): IterableIterator<EntryItem> {
   const options = { view, keyspace, range, snapshot, content: 'entries', mayRead: true } as const
-  return new SyncRangeIterator(new RangeReader<EntryItem>(options), new CursorPins(view, hooks))
+  return new SyncRangeIterator(
+    new RangeReader<EntryItem>(options),
+    new CursorPins(view, hooks),
+    hooks.signal,
+  )
 }
 
 class SyncRangeIterator implements IterableIterator<EntryItem> {
@@ -35,17 +42,23 @@ class SyncRangeIterator implements IterableIterator<EntryItem> {
   #batch = FIRST_BATCH_ITEMS
   /** Thrown once what was read before it is delivered. */
   #failure: unknown = undefined
+  readonly #signal: AbortSignal | undefined
+  /** The caller was told of the end, or has asked for it. */
+  #isDone = false
 
-  constructor(reader: RangeReader<EntryItem>, pins: CursorPins) {
+  constructor(reader: RangeReader<EntryItem>, pins: CursorPins, signal: AbortSignal | undefined) {
     this.#reader = reader
     this.#pins = pins
-    pins.guard<SyncRangeIterator>(this, () => {})
+    this.#signal = signal
+    pins.guard<SyncRangeIterator>(this, SyncRangeIterator.#abortThat)
     if (reader.isExhausted) this.#end()
   }
 
   next(): IteratorResult<EntryItem, undefined> {
+    if (this.#signal?.aborted === true && !this.#isDone) throw abortedBy(this.#signal)
     if (this.#at === this.#items.length) this.#fill()
     if (this.#at < this.#items.length) return { done: false, value: this.#items[this.#at++]! }
+    this.#isDone = true
     return { done: true, value: undefined }
   }
 
@@ -53,6 +66,7 @@ class SyncRangeIterator implements IterableIterator<EntryItem> {
     this.#items = []
     this.#at = 0
     this.#failure = undefined
+    this.#isDone = true
     this.#end()
     return { done: true, value: undefined }
   }
@@ -81,6 +95,12 @@ class SyncRangeIterator implements IterableIterator<EntryItem> {
     this.#batch = Math.min(this.#batch * 2, BATCH_ITEMS_MAX)
   }
 
+  static #abortThat(this: void, iterator: SyncRangeIterator): void {
+    iterator.#items = []
+    iterator.#at = 0
+    iterator.#end()
+  }
+
   #throwFailure(): void {
     const failure = this.#failure
     this.#failure = undefined
@@ -94,4 +114,8 @@ class SyncRangeIterator implements IterableIterator<EntryItem> {
     reader.close()
     this.#pins.release()
   }
+}
+
+function abortedBy(signal: AbortSignal): VarveError {
+  return new VarveError('VARVE_ABORTED', 'the read was aborted', {}, { cause: signal.reason })
 }

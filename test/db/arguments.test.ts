@@ -42,7 +42,7 @@ describe('what a call refuses, before anything is written', () => {
     ],
     ['an empty range', 'VARVE_INVALID_ARGUMENT', () => db.deleteRange('', '')],
     ['an empty batch', 'VARVE_INVALID_ARGUMENT', () => db.write(db.batch())],
-    ['something that is no batch', 'VARVE_INVALID_ARGUMENT', () => db.write(any({}))],
+    ['something that is no batch', 'ERR_INVALID_ARG_TYPE', () => db.write(any({}))],
     [
       'a batch with nothing but an ack',
       'VARVE_INVALID_ARGUMENT',
