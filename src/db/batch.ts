@@ -10,7 +10,7 @@ import {
   KIND_RANGE_DELETE,
 } from '../base/entry-kind.ts'
 import { invalidArgument, VarveError } from '../base/errors.ts'
-import { CommitEncoder } from '../batch/commit-encoder.ts'
+import { type BufferLender, CommitEncoder } from '../batch/commit-encoder.ts'
 import { type BytesLike, checkName, checkSeqno, toBound, toKey, toValue } from './arguments.ts'
 import type { Keyspace } from './keyspace.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
@@ -58,14 +58,17 @@ export interface Batch {
 
 /** The batch of one store; made by `batch()`. */
 export class WriteBatch implements Batch {
-  #encoder = new CommitEncoder()
+  #encoder: CommitEncoder
   #acks: BatchAck[] = []
   #keyspaces = new Set<KeyspaceState>()
   #isUsed = false
   readonly #resolve: ResolveKeyspace
+  readonly #lender: BufferLender
 
-  constructor(resolve: ResolveKeyspace) {
+  constructor(resolve: ResolveKeyspace, lender: BufferLender) {
     this.#resolve = resolve
+    this.#lender = lender
+    this.#encoder = new CommitEncoder(undefined, lender)
   }
 
   get length(): number {
@@ -108,7 +111,7 @@ export class WriteBatch implements Batch {
   }
 
   clear(): this {
-    this.#encoder = new CommitEncoder()
+    this.#encoder = new CommitEncoder(undefined, this.#lender)
     this.#acks = []
     this.#keyspaces = new Set()
     this.#isUsed = false

@@ -170,7 +170,7 @@ export class Store {
   // ------------------------------------------------------------------------------------------------ reads
 
   batch(): Batch {
-    return new WriteBatch(this.#resolve)
+    return new WriteBatch(this.#resolve, this.writer)
   }
 
   openSnapshot(): Snapshot {

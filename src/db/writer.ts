@@ -6,8 +6,7 @@ import { assert } from '../base/assert.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { FLAG_DROPS_KEYSPACE, FLAG_OPEN_END, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import { VarveError, wrongType } from '../base/errors.ts'
-import type { CommitEncoder } from '../batch/commit-encoder.ts'
-import { encodeFields } from '../batch/commit-encoder.ts'
+import { type BufferLender, type CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { AbortWatch } from '../write/abort-watch.ts'
 import type { CommitPipeline } from '../write/commit-pipeline.ts'
 import type { PendingCommit } from '../write/pending-commit.ts'
@@ -63,9 +62,14 @@ interface CommitEffects {
 
 type EncodedCommit = Pick<PendingCommit, 'bytes' | 'start' | 'end' | 'operations' | 'userBytes'>
 
-export class Writer {
+/** A larger buffer is not kept for the next batch. */
+const SPARE_BYTES_MAX = 1024 * 1024
+
+export class Writer implements BufferLender {
   readonly #given: CommitPipeline | undefined
   readonly #staging = new Staging()
+  /** The buffer of the batch that was written last; free once nothing waits in the pipeline. */
+  #spare: Buffer | undefined
   readonly #aborts = new AbortWatch(aborted)
   readonly #options: WriterOptions
 
@@ -146,6 +150,7 @@ export class Writer {
             },
           }
     const record = recordOf(encoder, fieldsWith(meta, acks))
+    this.#keepSpare(encoder.ownMemory)
     const first = await this.#submit(record, options, effects)
     return { first, last: first + operations - 1 }
   }
@@ -175,6 +180,18 @@ export class Writer {
   ): Promise<number> {
     this.#pipeline.ensureOpen()
     return this.#submit(recordOf(encoder, fields), options, effects)
+  }
+
+  lend(bytes: number): Buffer | undefined {
+    const spare = this.#spare
+    if (spare === undefined || spare.length < bytes) return undefined
+    this.#spare = undefined
+    return spare
+  }
+
+  #keepSpare(memory: Buffer | undefined): void {
+    if (memory === undefined || memory.length > SPARE_BYTES_MAX) return
+    if (this.#spare === undefined || this.#spare.length < memory.length) this.#spare = memory
   }
 
   get #pipeline(): CommitPipeline {

@@ -27,6 +27,8 @@ import { Operation } from './operation.ts'
 import { allocateBytes, allocateInts, growDoubles, growInts, growWords } from './shared-memory.ts'
 
 const ARENA_BYTES_FIRST = 64 * 1024
+/** From here on the arena gets its whole capacity at once: fresh memory costs nothing until it is touched, copying does. */
+const ARENA_BYTES_SMALL = 1024 * 1024
 /** Offsets are int32. */
 export const ARENA_BYTES_MAX: number = 2 ** 31 - 1
 const OPERATIONS_FIRST = 256
@@ -278,8 +280,9 @@ export class OperationLog {
     if (needed <= this.arena.length) return
     assert(needed <= ARENA_BYTES_MAX, 'a memtable holds less than 2 GiB')
     // Beyond the capacity there is only ever the one commit that is larger than it.
-    const doubled = Math.min(this.arena.length * 2, this.#capacityBytes)
-    const size = Math.min(needed > doubled ? roundUp(needed) : doubled, ARENA_BYTES_MAX)
+    const isSmall = needed <= ARENA_BYTES_SMALL
+    const next = Math.min(isSmall ? this.arena.length * 4 : Infinity, this.#capacityBytes)
+    const size = Math.min(needed > next ? roundUp(needed) : next, ARENA_BYTES_MAX)
     const grown = allocateBytes(size, this.#shared)
     grown.set(this.arena.subarray(0, this.arenaEnd))
     this.arena = grown
