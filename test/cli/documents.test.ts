@@ -11,22 +11,7 @@ import path from 'node:path'
 import { transformSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { builtPackage, ROOT } from './built-package.ts'
-
-interface Program {
-  readonly line: number
-  readonly code: string
-  readonly prints: string | undefined
-}
-
-function programsIn(document: string): Program[] {
-  const text = fs.readFileSync(path.join(ROOT, document), 'utf8')
-  const block = /^```ts\n([\s\S]*?)^```\n(?:\nprints:\n\n```\n([\s\S]*?)^```$)?/gm
-  return [...text.matchAll(block)].map((match) => ({
-    line: text.slice(0, match.index).split('\n').length,
-    code: match[1]!,
-    prints: match[2],
-  }))
-}
+import { type Program, programsIn } from './programs.ts'
 
 const STAND_IN = `
 export class ClassicLevel {
@@ -92,54 +77,4 @@ describe.each(['README.md', 'docs/guide.md'])('%s', (document) => {
 test('the copy of a classic-level database has its sublevels as keyspaces', () => {
   const program = programsIn('docs/guide.md').find(({ code }) => code.includes('classic-level'))!
   expect(run(program)).toBe('3 entries in default,users\n')
-})
-
-test('every program type-checks under strict', () => {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-types-'))
-  try {
-    fs.mkdirSync(path.join(directory, 'node_modules', '@types'), { recursive: true })
-    fs.symlinkSync(builtPackage(), path.join(directory, 'node_modules', 'varve'))
-    for (const name of ['@types/node', 'undici-types']) {
-      fs.symlinkSync(
-        path.join(ROOT, 'node_modules', name),
-        path.join(directory, 'node_modules', name),
-      )
-    }
-    fs.writeFileSync(
-      path.join(directory, 'classic-level.d.ts'),
-      `declare module 'classic-level' {
-        export class ClassicLevel {
-          constructor(location: string, options: object)
-          iterator(): AsyncIterable<[Buffer, Buffer]>
-          close(): Promise<void>
-        }
-      }`,
-    )
-    const files = ['README.md', 'docs/guide.md'].flatMap(programsIn).map(({ code }, index) => {
-      fs.writeFileSync(path.join(directory, `program-${index}.mts`), code)
-      return `program-${index}.mts`
-    })
-    const options = [
-      '--strict',
-      '--noEmit',
-      '--module',
-      'nodenext',
-      '--target',
-      'es2022',
-      '--types',
-      'node',
-    ]
-    const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
-    const { stdout, status } = spawnSync(
-      process.execPath,
-      [tsc, ...options, 'classic-level.d.ts', ...files],
-      {
-        cwd: directory,
-        encoding: 'utf8',
-      },
-    )
-    expect({ stdout, status }).toEqual({ stdout: '', status: 0 })
-  } finally {
-    fs.rmSync(directory, { recursive: true, force: true })
-  }
 })

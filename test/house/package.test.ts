@@ -8,8 +8,10 @@ function readText(name: string): string {
   return fs.readFileSync(path.join(root, name), 'utf8')
 }
 
-test('the lock file names no download addresses, so that any registry serves', () => {
-  expect(readText('package-lock.json')).not.toMatch(/"resolved":|https?:\/\/[^"]*\.tgz/)
+test('no lock file names download addresses, so that any registry serves', () => {
+  for (const name of ['package-lock.json', 'bench/package-lock.json', 'tools/package-lock.json']) {
+    expect(readText(name), name).not.toMatch(/"resolved":|https?:\/\/[^"]*\.tgz/)
+  }
 })
 
 test('every dependency is pinned exactly', () => {

@@ -1,0 +1,95 @@
+/** A program that esbuild has made one file of, the package in it, runs: with the worker where that was bundled too. */
+import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { buildSync, type BuildOptions } from 'esbuild'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { builtPackage } from '../cli/built-package.ts'
+
+const PROGRAM = `
+import { Varve } from 'varve'
+
+async function main() {
+  const warnings = []
+  const logger = { debug() {}, info() {}, warn: (message) => warnings.push(message), error: console.error }
+  const db = await Varve.open(process.argv[2], { compression: 'lz4', environment: { logger } })
+  for (let round = 0; round < 3; round++) {
+    await db.put('key', 'value '.repeat(1000) + round)
+    await db.flush()
+  }
+  await db.compact()
+  const value = await db.get('key')
+  await db.close()
+  console.log(JSON.stringify({ bytes: value.length, warnings }))
+}
+
+main()
+`
+
+let project: string
+beforeAll(() => {
+  project = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-bundle-'))
+  fs.mkdirSync(path.join(project, 'node_modules'))
+  fs.symlinkSync(builtPackage(), path.join(project, 'node_modules', 'varve'))
+  fs.writeFileSync(path.join(project, 'program.js'), PROGRAM)
+})
+afterAll(() => fs.rmSync(project, { recursive: true, force: true }))
+
+/** What the bundled program prints. `folder`: where nothing else is than what esbuild wrote. */
+function run(folder: string, name: string, options: BuildOptions): unknown {
+  const outdir = path.join(project, folder)
+  buildSync({
+    absWorkingDir: project,
+    bundle: true,
+    platform: 'node',
+    target: 'node20.19',
+    logLevel: 'silent',
+    outdir,
+    ...options,
+  })
+  const away = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-bundled-'))
+  try {
+    fs.cpSync(outdir, away, { recursive: true })
+    const args = [path.join(away, name), path.join(away, 'store')]
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' })
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
+    return JSON.parse(stdout)
+  } finally {
+    fs.rmSync(away, { recursive: true, force: true })
+  }
+}
+
+const WITHOUT_WORKER = {
+  bytes: 6001,
+  warnings: ['no worker thread can be started; background work runs on the calling thread'],
+}
+
+test('alone it runs its background work on the calling thread, with one warning', () => {
+  const options: BuildOptions = {
+    entryPoints: ['program.js'],
+    format: 'esm',
+    outExtension: { '.js': '.mjs' },
+  }
+  expect(run('alone', 'program.mjs', options)).toEqual(WITHOUT_WORKER)
+})
+
+test('as CommonJS too', () => {
+  const options: BuildOptions = {
+    entryPoints: ['program.js'],
+    format: 'cjs',
+    outExtension: { '.js': '.cjs' },
+  }
+  expect(run('commonjs', 'program.cjs', options)).toEqual(WITHOUT_WORKER)
+})
+
+test('with varve/job-worker bundled beside it, it has its worker', () => {
+  const options: BuildOptions = {
+    entryPoints: { program: 'program.js', 'job-worker': 'varve/job-worker' },
+    format: 'esm',
+  }
+  const outdir = path.join(project, 'worker')
+  fs.mkdirSync(outdir)
+  fs.writeFileSync(path.join(outdir, 'package.json'), '{ "type": "module" }')
+  expect(run('worker', 'program.js', options)).toEqual({ bytes: 6001, warnings: [] })
+})

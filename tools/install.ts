@@ -1,0 +1,31 @@
+/**
+ * The tools of this folder: what cannot stand beside the TypeScript that compiles the package. typedoc works on the
+ * JavaScript API of an older one, and types are also checked with the oldest one that we support.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+
+const FOLDER: string = import.meta.dirname
+const INSTALL_MS_MAX = 180_000
+
+/** Folder of an installed package of tools/. */
+export function toolFolder(name: string): string {
+  return join(FOLDER, 'node_modules', name)
+}
+
+/** Installs what the lock file names, when that was not done since it changed. Returns why it cannot be done. */
+export function installTools(): string | undefined {
+  const mark = join(FOLDER, 'node_modules', '.package-lock.json')
+  const lock = join(FOLDER, 'package-lock.json')
+  if (existsSync(mark) && statSync(mark).mtimeMs >= statSync(lock).mtimeMs) return undefined
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
+  const { status, stderr, error } = spawnSync('npm', ['ci', ...flags], {
+    cwd: FOLDER,
+    encoding: 'utf8',
+    timeout: INSTALL_MS_MAX,
+    shell: process.platform === 'win32',
+  })
+  if (status === 0) return undefined
+  return `the tools cannot be installed: ${error?.message ?? stderr.trim()}`
+}
