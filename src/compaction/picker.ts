@@ -3,7 +3,8 @@
  * running job holds.
  *
  * In this order:
- *  1. the level that is furthest over its target (level 0: over its number of segments), in any keyspace;
+ *  1. the level that is furthest over its target (level 0: over its number of segments, or over its bytes where the disk is
+ *     bounded: space-budget.ts), in any keyspace;
  *  2. segments with many tombstones, which are pushed down to where they vanish;
  *  3. segments with versions that were held for snapshots now closed: rewritten where they are;
  *  4. blob files of which little is alive: the segment with the most references is rewritten, the values move;
@@ -18,6 +19,7 @@ import { type CompactionOptions, LAST_LEVEL } from './compaction-options.ts'
 import { pickHistoryMerge } from './history-picker.ts'
 import { overlapping, spanOf, spanOfAll, spansMeet, totalBytes } from './key-span.ts'
 import { levelTargets } from './level-targets.ts'
+import { level0Bytes } from './space-budget.ts'
 
 /** As Version gives them for a keyspace. */
 export interface KeyspaceSegments {
@@ -66,6 +68,8 @@ export interface PickerInput {
   readonly snapshots: readonly number[]
   /** Boundaries of the history bands, ascending. */
   readonly bands: readonly number[]
+  /** Bytes of level 0, all keyspaces together, from which on it is compacted however few its segments are. */
+  readonly level0Bytes: number
   readonly options: CompactionOptions
 }
 
@@ -120,14 +124,15 @@ export function writePressure(
 
 /** Bytes by which the levels are over their targets: about what compaction still has to move. */
 export function pendingCompactionBytes(
-  keyspaces: PickerInput['keyspaces'],
-  options: CompactionOptions,
+  input: Pick<PickerInput, 'keyspaces' | 'options' | 'level0Bytes'>,
 ): number {
+  const { options } = input
+  const isHeavy = heavyLevel0(input)
   let pending = 0
-  for (const { files } of keyspaces) {
+  for (const { files } of input.keyspaces) {
     const { targetBytes } = levelTargets(files.levels, options)
     const level0 = files.levels[0] ?? []
-    if (level0.length >= options.level0Trigger) pending += totalBytes(level0)
+    if (level0.length >= options.level0Trigger || isHeavy(files)) pending += totalBytes(level0)
     for (let level = 1; level < LAST_LEVEL; level++) {
       const over = totalBytes(files.levels[level] ?? []) - targetBytes[level]!
       if (over > 0) pending += over
@@ -146,13 +151,14 @@ interface Candidate {
 
 function pickBySize(input: PickerInput): CompactPick | MovePick | undefined {
   const candidates: Candidate[] = []
+  const isHeavy = heavyLevel0(input)
   for (const { id, files } of input.keyspaces) {
     const { baseLevel, targetBytes } = levelTargets(files.levels, input.options)
     for (let level = 0; level < LAST_LEVEL; level++) {
       const idle = (files.levels[level] ?? []).filter((meta) => !input.busy.has(meta.number))
       const score =
         level === 0
-          ? idle.length / input.options.level0Trigger
+          ? Math.max(idle.length / input.options.level0Trigger, isHeavy(files) ? 1 : 0)
           : totalBytes(idle) / targetBytes[level]!
       if (score >= 1) candidates.push({ keyspaceId: id, files, level, score, baseLevel })
     }
@@ -166,6 +172,24 @@ function pickBySize(input: PickerInput): CompactPick | MovePick | undefined {
     if (pick !== undefined) return pick
   }
   return undefined
+}
+
+/**
+ * Whether a keyspace's level 0 is to be compacted for its bytes: where all of them together are over the bound, the largest is, so
+ * that a hundred small ones do not wait for a count that none of them reaches.
+ */
+function heavyLevel0(
+  input: Pick<PickerInput, 'keyspaces' | 'level0Bytes'>,
+): (files: KeyspaceSegments) => boolean {
+  let total = 0
+  let largest = 0
+  for (const { files } of input.keyspaces) {
+    const bytes = level0Bytes(files.levels)
+    total += bytes
+    largest = Math.max(largest, bytes)
+  }
+  if (total === 0 || total < input.level0Bytes) return () => false
+  return (files) => level0Bytes(files.levels) === largest
 }
 
 /**

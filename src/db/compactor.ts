@@ -17,6 +17,7 @@ import {
   type WritePressure,
   writePressure,
 } from '../compaction/picker.ts'
+import { level0Bytes, type SpaceBudget, type SpaceUse } from '../compaction/space-budget.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Version } from '../version/version.ts'
 import type { VersionSet } from '../version/version-set.ts'
@@ -39,6 +40,8 @@ export interface CompactorOptions {
   readonly keyspaces: KeyspaceDirectory
   readonly events: StoreEmitter
   readonly tuning: CompactionOptions
+  /** What a version may take on the disk. */
+  readonly space: (version: Version) => SpaceBudget
   readonly monotonicMs: () => number
   readonly snapshots: () => readonly number[]
   readonly nextFileNumber: () => number
@@ -58,12 +61,17 @@ export class Compactor {
   }
 
   pressure(): WritePressure {
-    return writePressure(this.#keyspaces(this.#options.versions.current), this.#options.tuning)
+    return writePressure(this.#compactable(), this.#options.tuning)
+  }
+
+  spaceUse(): SpaceUse {
+    let bytes = 0
+    for (const { files } of this.#compactable()) bytes += level0Bytes(files.levels)
+    return { level0Bytes: bytes, budget: this.#options.space(this.#options.versions.current) }
   }
 
   pendingBytes(): number {
-    const { versions, tuning } = this.#options
-    return pendingCompactionBytes(this.#keyspaces(versions.current), tuning)
+    return pendingCompactionBytes(this.#input())
   }
 
   /** Does the most useful thing there is to do; false when there is nothing. */
@@ -120,20 +128,29 @@ export class Compactor {
     return list
   }
 
+  /**
+   * Without dropped keyspaces that have live segments: these wait for their flush to become history, and no job may hold them
+   * then. So no writer may be made to wait for them either.
+   */
+  #compactable(): PickerInput['keyspaces'] {
+    const { versions, keyspaces } = this.#options
+    return this.#keyspaces(versions.current).filter(({ id, files }) => {
+      return (
+        keyspaces.byId(id)?.isDropped !== true || files.levels.every(({ length }) => length === 0)
+      )
+    })
+  }
+
   #input(): PickerInput {
-    const { versions, snapshots, floors, tuning, keyspaces } = this.#options
+    const { versions, snapshots, floors, tuning } = this.#options
     const version = versions.current
     return {
-      // A dropped keyspace's live segments wait for their flush to become history: no job may hold them then.
-      keyspaces: this.#keyspaces(version).filter(({ id, files }) => {
-        return (
-          keyspaces.byId(id)?.isDropped !== true || files.levels.every(({ length }) => length === 0)
-        )
-      }),
+      keyspaces: this.#compactable(),
       blobs: version.blobs,
       busy: this.#busy,
       snapshots: snapshots(),
       bands: floors.bands(),
+      level0Bytes: this.#options.space(version).level0Bytes,
       options: tuning,
     }
   }

@@ -13,12 +13,14 @@ import type { MergeOperator } from '../base/merge-operators.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import { extendSeries } from '../cdc/history-series.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
+import type { SpaceBudget } from '../compaction/space-budget.ts'
 import { isNoSpace, systemCode, translateDiskError } from '../env/disk-errors.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Timers } from '../env/timers.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import type { SnapshotRegistry } from '../version/pins.ts'
 import type { Epoch } from '../version/store-state.ts'
+import type { Version } from '../version/version.ts'
 import type { VersionSet } from '../version/version-set.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import { CommitPipeline } from '../write/commit-pipeline.ts'
@@ -47,7 +49,8 @@ export interface EngineOptions {
   readonly logged: readonly LoggedMemtable[]
   readonly lastTimeMs: number
   readonly recoveredSourceToken: string | undefined
-  readonly memtableBytes: number
+  /** What a version may take on the disk. */
+  readonly space: (version: Version) => SpaceBudget
   readonly segmentBytes: number
   readonly syncIntervalMs: number
   readonly tuning: CompactionOptions
@@ -115,13 +118,14 @@ export class Engine {
     })
     this.#backpressure = new Backpressure({
       tuning,
-      sealedMemtables: () => this.memtables.sealed.length,
+      measure: () => ({ pressure: this.compactor.pressure(), space: this.compactor.spaceUse() }),
+      sealedMemtables: () => this.memtables.sealed.map(({ memtable }) => memtable.bytesUsed),
       flushFailure: () => this.#maintenance.flushFailure,
       compactionFailure: () => this.#maintenance.compactionFailure,
       monotonicMs: () => timers.monotonicMs(),
       onStall: (stall) => options.events.emit('stall', stall),
     })
-    this.#backpressure.update(this.compactor.pressure())
+    this.#backpressure.update()
     this.pipeline = this.#makePipeline()
     if (options.syncIntervalMs > 0) {
       this.#cancelSyncInterval = timers.every(options.syncIntervalMs, () =>
@@ -213,7 +217,7 @@ export class Engine {
   }
 
   #nextMemtable(previous: LoggedMemtable): LoggedMemtable {
-    const { fs, directory, versions, snapshots, memtableBytes, series } = this.#options
+    const { fs, directory, versions, snapshots, space, series } = this.#options
     let wal: WalWriter
     try {
       wal = WalWriter.create(fs, directory, versions.allocateFileNumber(), {
@@ -229,7 +233,7 @@ export class Engine {
     series.seal()
     const memtable = new Memtable({
       firstSeqno: previous.memtable.lastSeqno + 1,
-      capacityBytes: memtableBytes,
+      capacityBytes: space(versions.current).memtableBytes,
       shared: true,
       openSnapshots: () => snapshots.seqnos,
     })
@@ -321,6 +325,7 @@ export class Engine {
       keyspaces,
       events,
       tuning: this.#options.tuning,
+      space: this.#options.space,
       monotonicMs: () => timers.monotonicMs(),
       snapshots: () => this.#options.snapshots.seqnos,
       nextFileNumber: () => versions.allocateFileNumber(),
@@ -338,7 +343,7 @@ export class Engine {
   }
 
   #progressed(): void {
-    this.#backpressure.update(this.compactor.pressure())
+    this.#backpressure.update()
     this.pipeline.resume()
   }
 

@@ -28,6 +28,7 @@ import {
   takeOver,
 } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
+import { spaceOf } from './space-of.ts'
 import { StoreCounters } from './stats.ts'
 import { Store } from './store.ts'
 import { StoreEmitter } from './store-events.ts'
@@ -81,7 +82,8 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   series = new SeriesRecorder(options.history, state.series.at(-1))
   checkRole(options.role, state.role)
   checkFiles(fs, directory, versions.current)
-  const replayed = await replayLogs(recovery, versions.current, isClean)
+  const { memtableBytes } = spaceOf(options, versions.current)
+  const replayed = await replayLogs({ ...recovery, memtableBytes }, versions.current, isClean)
   // The last moment: from here on files are written.
   throwIfAborted(options.signal)
   // Before anything is written: what does not fit is refused with the store as it was.
@@ -111,7 +113,7 @@ function recoveryOptions(
     fs,
     directory,
     onUnreachable: (files) => deleter.delete(files),
-    memtableBytes: options.memtableBytes,
+    memtableBytes: spaceOf(options, undefined).memtableBytes,
     openSnapshots: () => snapshots.seqnos,
     noteCommit,
   }
@@ -203,7 +205,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     logged: opened.logged,
     lastTimeMs: opened.lastTimeMs,
     recoveredSourceToken: opened.sourceToken,
-    memtableBytes: options.memtableBytes,
+    space: (version) => spaceOf(options, version),
     segmentBytes: options.segmentBytes,
     syncIntervalMs: options.syncIntervalMs,
     tuning: context.tuning,

@@ -49,7 +49,7 @@ export interface OpenOptions extends KeyspaceOptions {
   sync?: boolean
   /** Acknowledged writes are synced at least this often; 0 switches it off. Default 1,000. */
   syncIntervalMs?: number
-  /** The memtables are sealed at this size. At least 16 KiB. Default 64 MiB. */
+  /** The memtables are sealed at this size, or sooner where a small `history.maxBytes` bounds the disk. At least 16 KiB. Default 64 MiB. */
   memtableBytes?: number
   /** Cache for decoded blocks. Default 64 MiB. */
   blockCacheBytes?: number

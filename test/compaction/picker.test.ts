@@ -29,6 +29,7 @@ function pickerInput(store: ScriptStore): PickerInput {
     busy: new Set(numbers('busy')),
     snapshots: numbers('snapshots'),
     bands: numbers('bands'),
+    level0Bytes: Number(store.words.get('level0Bytes')?.[0] ?? Infinity) * KIB,
     options,
   }
 }

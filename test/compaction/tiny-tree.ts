@@ -150,6 +150,7 @@ export class TinyTree {
       busy: new Set(),
       snapshots: this.snapshots,
       bands: this.bands,
+      level0Bytes: Infinity,
       options: this.options,
     }
   }

@@ -1,0 +1,86 @@
+/**
+ * How much may wait in memtables, logs and level 0, where the history policy bounds the disk in bytes. Pure.
+ *
+ * Whoever keeps `maxBytes` of history wants a disk of about that much and a small multiple of the live data. A compaction needs
+ * twice the live data (what it reads stays until what it writes is in force). Of the rest of `maxBytes + 2.5 x live` a quarter
+ * is left to history segments and to files that are about to go; the other three are what may be *young*: in logs, memtables and
+ * level 0. All of that is reckoned from one number:
+ *
+ * ```
+ *   young = 3/4 (maxBytes + live/2)        a memtable      young/12  (never more than memtableBytes: the default policy leaves it there)
+ *                                          level 0         compacted from young/3 on: four memtables
+ *                                          writers         slower from 2/3 of it on, waiting at all of it
+ * ```
+ *
+ * A policy without `maxBytes` asks for no such bound, and has none.
+ */
+import type { SegmentMeta } from '../segment/segment-meta.ts'
+
+/** Below it a memtable is not made smaller for the sake of the disk. */
+const MEMTABLE_BYTES_MIN = 2 ** 20
+const YOUNG_SHARE = 3 / 4
+const MEMTABLES = 12
+const SLOW_SHARE = 2 / 3
+
+export interface SpaceBudget {
+  /** Memtables are sealed at this size. */
+  readonly memtableBytes: number
+  /** Level 0 of all keyspaces together is compacted from here on, however few its segments are. */
+  readonly level0Bytes: number
+  /** Of young data: writers are slowed down from here on. */
+  readonly slowBytes: number
+  /** Of young data: no new memtable is begun beyond it. */
+  readonly youngBytes: number
+}
+
+export function spaceBudget(input: {
+  /** `maxBytes` of the policy. */
+  readonly historyBytes: number | undefined
+  /** As the user set it. */
+  readonly memtableBytes: number
+  readonly liveBytes: number
+}): SpaceBudget {
+  const { historyBytes, memtableBytes, liveBytes } = input
+  if (historyBytes === undefined) {
+    return { memtableBytes, level0Bytes: Infinity, slowBytes: Infinity, youngBytes: Infinity }
+  }
+  const wanted = YOUNG_SHARE * (historyBytes + liveBytes / 2)
+  const least = MEMTABLES * Math.min(memtableBytes, MEMTABLE_BYTES_MIN)
+  const youngBytes = Math.max(wanted, least)
+  return {
+    memtableBytes: Math.min(memtableBytes, Math.floor(youngBytes / MEMTABLES)),
+    level0Bytes: youngBytes / 3,
+    slowBytes: youngBytes * SLOW_SHARE,
+    youngBytes,
+  }
+}
+
+/** How much is young now, against its bound. */
+export interface SpaceUse {
+  /** Of the keyspaces that compaction may work on. */
+  readonly level0Bytes: number
+  readonly budget: SpaceBudget
+}
+
+/** About what a reader can see: each keyspace's largest level, which the others only cover, and the values in blob files. */
+export function liveBytes(files: {
+  readonly keyspaces: ReadonlyMap<number, { readonly levelBytes: readonly number[] }>
+  readonly blobLiveBytes: ReadonlyMap<number, number>
+}): number {
+  let bytes = 0
+  for (const { levelBytes } of files.keyspaces.values()) {
+    bytes += Math.max(0, ...levelBytes.slice(1))
+  }
+  for (const live of files.blobLiveBytes.values()) bytes += live
+  return bytes
+}
+
+/** Bytes of level 0 with the blobs that it refers to. */
+export function level0Bytes(levels: readonly (readonly SegmentMeta[])[]): number {
+  let bytes = 0
+  for (const meta of levels[0] ?? []) {
+    bytes += meta.bytes
+    for (const reference of meta.blobReferences) bytes += reference.bytes
+  }
+  return bytes
+}
