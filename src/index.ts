@@ -12,7 +12,7 @@ export {
   mergeOperators,
 } from './base/merge-operators.ts'
 export type { Batch } from './db/batch.ts'
-export type { BytesLike } from './db/arguments.ts'
+export type { BytesLike } from './base/bytes.ts'
 export type { Cursor } from './read/cursor.ts'
 export type { CommitInfo, WriteOptions } from './db/writer.ts'
 export type { HistoryInfo } from './db/history-info.ts'
@@ -24,12 +24,21 @@ export type { RangeOptions, ReadOptions } from './db/reader.ts'
 export type { Snapshot } from './db/snapshots.ts'
 export type { StoreEvents } from './db/store-events.ts'
 export type { DiagnosticMessages } from './db/diagnostics.ts'
-export type { StoreStats } from './db/stats.ts'
-export type { RepairReport } from './db/repair.ts'
-export type { VerifyReport } from './db/verify.ts'
-export type { Environment } from './env/environment.ts'
-export type { FileSystem } from './env/file-system.ts'
+export type { LevelStats, StoreStats } from './db/stats.ts'
+export type { RepairOptions, RepairReport } from './db/repair.ts'
+export type { VerifyOptions, VerifyProblem, VerifyReport } from './db/verify.ts'
+export type { CompactRange } from './db/compact-range.ts'
+export type { Compression } from './block/codec.ts'
+export type { Environment, Logger } from './env/environment.ts'
 export type {
+  DirectoryLock,
+  FileStat,
+  FileSystem,
+  ReadableFile,
+  WritableFile,
+} from './env/file-system.ts'
+export type {
+  ChangeBase,
   ChangeEvent,
   Insert,
   MergeOperand,
@@ -50,4 +59,5 @@ export type {
   TailOptions,
 } from './cdc/streams.ts'
 
+/** Number of an operation: a safe integer, 1 for the first write of a store. */
 export type Seqno = number

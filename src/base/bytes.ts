@@ -5,6 +5,9 @@
  * native calls cross at about 100 bytes.
  */
 
+/** Bytes as they are, or a string that means its UTF-8 bytes. One with a lone surrogate is refused: two of them would collide. */
+export type BytesLike = Uint8Array | string
+
 export const EMPTY_BYTES: Buffer = Buffer.alloc(0)
 
 const NATIVE_COMPARE_MIN = 128

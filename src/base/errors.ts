@@ -5,6 +5,10 @@
  * argument *type* is no VarveError but a TypeError with Node's own code, so that it looks like every other API of the platform.
  */
 
+/**
+ * What went wrong, grouped by what to do next: fix the call; wait, or look who has it; start the reader over, from a snapshot; stop
+ * and restore. The guide says what to do about each.
+ */
 export type VarveErrorCode =
   // fix the call
   | 'VARVE_INVALID_ARGUMENT'
@@ -34,9 +38,24 @@ export type VarveErrorCode =
   | 'VARVE_UNSUPPORTED_FORMAT'
   | 'VARVE_MERGE_FAILED'
 
-/** Every failure of the store. `code` is stable; `details` names files, offsets, bounds, never values. */
+/**
+ * Every failure of the store, except a wrong argument *type*, which is a TypeError with code 'ERR_INVALID_ARG_TYPE'.
+ *
+ * ```ts
+ * const db = await Varve.open('./my-store')
+ * try {
+ *   await db.merge('a', '1')
+ * } catch (error) {
+ *   if (!hasCode(error, 'VARVE_NO_MERGE_OPERATOR')) throw error
+ *   console.log(error.details['keyspace']) // default
+ * }
+ * await db.close()
+ * ```
+ */
 export class VarveError extends Error {
+  /** Stable: programs may depend on it. */
   readonly code: VarveErrorCode
+  /** Names files, offsets, bounds; never values. */
   readonly details: Readonly<Record<string, unknown>>
 
   constructor(

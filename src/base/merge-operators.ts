@@ -8,8 +8,24 @@ import { VALUE_BYTES_MAX } from './entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from './errors.ts'
 import { applyPatch, checkPatch, composePatches, jsonText } from './json-merge-patch.ts'
 
-/** How operands become a value. */
+/**
+ * How operands become a value. The name is stored with the keyspace, so the operator must be given at every open.
+ *
+ * ```ts
+ * const longest: MergeOperator = {
+ *   name: 'longest',
+ *   merge: (_key, base, operands) =>
+ *     [base ?? Buffer.alloc(0), ...operands].reduce((a, b) => (b.length > a.length ? b : a)),
+ * }
+ * const db = await Varve.open('./my-store', { mergeOperators: [longest], mergeOperator: 'longest' })
+ * await db.merge('word', 'sediment')
+ * await db.merge('word', 'lake')
+ * console.log(String(await db.get('word'))) // sediment
+ * await db.close()
+ * ```
+ */
 export interface MergeOperator {
+  /** Other than the built-in ones'. Stored with the keyspaces that use it. */
   readonly name: string
   /**
    * `base` undefined: no value. Operands come oldest first. Must be deterministic, and must not write to what it is given.
@@ -30,7 +46,17 @@ export interface MergeOperator {
 const COUNTER_BYTES = 8
 const TWO_32 = 4_294_967_296
 
-/** Eight bytes, little-endian, two's complement: the value of a counter. */
+/**
+ * Eight bytes, little-endian, two's complement: value and operand of the operator 'counter'.
+ *
+ * ```ts
+ * const db = await Varve.open('./my-store', { mergeOperator: 'counter' })
+ * await db.merge('visits', encodeCounter(40))
+ * await db.merge('visits', encodeCounter(2))
+ * console.log(decodeCounter(await db.get('visits'))) // 42n
+ * await db.close()
+ * ```
+ */
 export function encodeCounter(value: number | bigint): Buffer {
   if (typeof value !== 'bigint' && typeof value !== 'number') {
     throw wrongType('value', 'a number or a bigint', value)

@@ -13,6 +13,7 @@ import { deflateRawSync, inflateRawSync } from 'node:zlib'
 import { writeU32 } from '../base/bytes.ts'
 import { Lz4Compressor, lz4Decompress } from './lz4.ts'
 
+/** How data blocks are packed. 'lz4' uses the package lz4-napi where it is installed, else code of our own; the bytes are the same. */
 export type Compression = 'none' | 'deflate' | 'lz4'
 
 export const CODEC_NONE = 0

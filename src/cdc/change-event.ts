@@ -12,34 +12,63 @@ import {
   KIND_RANGE_DELETE,
 } from '../base/entry-kind.ts'
 
-interface ChangeBase {
+/** What every change event has. */
+export interface ChangeBase {
+  /** Name of the keyspace, also when it was dropped since. */
   readonly keyspace: string
+  /** Of this operation alone. From the floor to the latest every seqno stands exactly once: without filters there are no gaps. */
   readonly seqno: number
+  /** Seqno of the first operation of the same atomic commit. Equal ones became visible together. */
   readonly commitSeqno: number
+  /** Seqno of the last operation of the same atomic commit. */
   readonly commitLast: number
+  /** `WriteOptions.meta` of the commit, on each of its events. Absent where it had none. */
   readonly commitMeta?: Buffer
+  /** When it was committed, in ms since the Unix epoch; never decreases with seqno. */
   readonly timestamp: number
 }
+
+/** `key` was written. */
 export interface Insert extends ChangeBase {
+  /** Tells the four kinds of events apart. */
   readonly type: 'Insert'
+  /** The key that was written. */
   readonly key: Buffer
+  /** The value that was written, also where it lives in a blob file. */
   readonly value: Buffer
 }
+
+/** An operand was merged into `key`: whoever replays it applies the same merge operator. Never a folded or synthetic one. */
 export interface MergeOperand extends ChangeBase {
+  /** Tells the four kinds of events apart. */
   readonly type: 'MergeOperand'
+  /** The key that the operand is for. */
   readonly key: Buffer
+  /** The operand as it was written. */
   readonly operand: Buffer
 }
+
+/** `key` was deleted. */
 export interface PointTombstone extends ChangeBase {
+  /** Tells the four kinds of events apart. */
   readonly type: 'PointTombstone'
+  /** The key that was deleted, whether it was there or not. */
   readonly key: Buffer
 }
+
+/** [startKey, endKey) was deleted, once, in the bounds of the call. */
 export interface RangeTombstone extends ChangeBase {
+  /** Tells the four kinds of events apart. */
   readonly type: 'RangeTombstone'
+  /** Inclusive lower bound; may be empty. */
   readonly startKey: Buffer
+  /** Exclusive upper bound; undefined: to the end of the keyspace. */
   readonly endKey: Buffer | undefined
+  /** The keyspace was dropped with it; `applyChanges` drops it too. */
   readonly dropsKeyspace?: true
 }
+
+/** An operation as change capture delivers it. A plain object; its Buffers are the caller's own. */
 export type ChangeEvent = Insert | MergeOperand | PointTombstone | RangeTombstone
 
 /** The commit that events are made for; its fields are set when the commit changes, not per event. */

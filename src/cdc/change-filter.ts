@@ -1,7 +1,7 @@
 /**
  * What a reader wants of the stream: keyspaces by name, a key range, event types. Compiled once; asked per entry.
  */
-import { compareBytes } from '../base/bytes.ts'
+import { type BytesLike, compareBytes } from '../base/bytes.ts'
 import {
   FLAG_OPEN_END,
   KIND_DELETE,
@@ -12,7 +12,7 @@ import {
 } from '../base/entry-kind.ts'
 import { isEmptyRange, keyRange } from '../read/key-range.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
-import type { BytesLike, ChangeFilterOptions, ChangeType } from './change-options.ts'
+import type { ChangeFilterOptions, ChangeType } from './change-options.ts'
 
 const KIND_OF: Readonly<Record<ChangeType, number>> = {
   Insert: KIND_INSERT,

@@ -2,11 +2,11 @@
  * What callers hand to scans, tails and consumers, checked by the call itself: all problems at once, unknown names refused.
  * A wrong *type* is a TypeError, everything else VARVE_INVALID_ARGUMENT with details.problems.
  */
+import type { BytesLike } from '../base/bytes.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument, wrongType } from '../base/errors.ts'
 import { decodeToken, type TokenFields } from './resume-token.ts'
 
-export type BytesLike = Uint8Array | string
 export type ChangeType = 'Insert' | 'MergeOperand' | 'PointTombstone' | 'RangeTombstone'
 export type Visibility = 'committed' | 'durable'
 

@@ -20,12 +20,19 @@ import {
 import { consumerLost, cursorAhead, historyTruncated } from './read-errors.ts'
 import { ChangeTail } from './tail.ts'
 
+/** A durable consumer, as `consumers()` lists it. */
 export interface ConsumerInfo {
+  /** As given to `Varve.consumer`. */
   name: string
+  /** First seqno that was not acked. */
   position: number
+  /** 'lost': it was cut off. */
   state: 'active' | 'lost'
+  /** Events between its position and the latest. */
   lagEvents: number
+  /** User bytes of history that are kept for it alone, beyond what the policy keeps anyway. */
   heldBytes: number
+  /** Wall clock; undefined: never since it was created. */
   lastAckAt: number | undefined
 }
 

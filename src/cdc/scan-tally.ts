@@ -3,12 +3,19 @@
  */
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 
+/** What a change scan has done so far. */
 export interface ScanStats {
+  /** Segments that hold any change index at all. */
   segmentsTotal: number
+  /** How many of them were left unopened because their largest seqno is below `from`. */
   segmentsSkipped: number
+  /** Data blocks of the segments that were opened. */
   blocksTotal: number
+  /** How many of them the scan needed, from disk or cache. */
   blocksRead: number
+  /** Bytes of the blocks that were read. */
   bytesRead: number
+  /** Events that the caller got. */
   eventsDelivered: number
 }
 

@@ -1,11 +1,11 @@
 /**
  * Keys, values, names and seqnos as the public calls take them, checked before anything is written.
  */
-import { EMPTY_BYTES } from '../base/bytes.ts'
+import { type BytesLike, EMPTY_BYTES } from '../base/bytes.ts'
 import { KEY_BYTES_MAX, META_BYTES_MAX, VALUE_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 
-export type BytesLike = Uint8Array | string
+export type { BytesLike }
 
 /** The bytes of an argument; borrowed where it is a Uint8Array. Strings mean their UTF-8 bytes. */
 export function toBytes(input: BytesLike, name: string): Uint8Array {

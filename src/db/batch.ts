@@ -37,11 +37,26 @@ export function toDeleteRange(
   return { start: lower, end: upper }
 }
 
-/** Operations that become visible together, with consecutive seqnos in the order they were added. */
+/**
+ * Operations that become visible together, with consecutive seqnos in the order they were added. Made by `Varve.batch`.
+ *
+ * ```ts
+ * const db = await Varve.open('./my-store')
+ * const log = await db.keyspace('log')
+ * const batch = db.batch().put('account:1', '70').put('account:2', '130').put('1', 'moved 30', log)
+ * const { first, last } = await db.write(batch, { sync: true })
+ * console.log(first, last) // 1 3
+ * await db.close()
+ * ```
+ */
 export interface Batch {
+  /** Without a keyspace: the default one. */
   put(key: BytesLike, value: BytesLike, keyspace?: Keyspace): this
+  /** Throws where the keyspace has no merge operator, or its operator cannot use the operand. */
   merge(key: BytesLike, operand: BytesLike, keyspace?: Keyspace): this
+  /** Deletes one key. */
   delete(key: BytesLike, keyspace?: Keyspace): this
+  /** Deletes [start, end); `end` left out: to the end of the keyspace. */
   deleteRange(start: BytesLike, end?: BytesLike, keyspace?: Keyspace): this
   /**
    * Moves a consumer's position in the same atomic commit: exactly-once for what is derived inside this store. `next` up to

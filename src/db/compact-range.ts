@@ -6,8 +6,11 @@ import { type Checks, checkOptions, isBytesLike } from './option-check.ts'
 
 /** Default: every keyspace, every key. `start` inclusive, `end` exclusive. */
 export interface CompactRange {
+  /** Default: all of them. */
   keyspace?: string
+  /** Inclusive. Default: from the first key. */
   start?: BytesLike
+  /** Exclusive. Default: to the last key. */
   end?: BytesLike
 }
 

@@ -11,18 +11,19 @@ import type { StoreEvents } from './store-events.ts'
  * Messages on `node:diagnostics_channel`, by the name of their channel. Each says which store it comes from by the `location` that
  * was given to `Varve.open`. Channels belong to the process: they also tell of stores that a library opened.
  *
- * @example
  * ```ts
  * import diagnostics from 'node:diagnostics_channel'
  * import { type DiagnosticMessages, Varve } from 'varve'
  *
- * diagnostics.subscribe('varve:commit', (message) => {
+ * const told = (message: unknown): void => {
  *   const { first, last } = message as DiagnosticMessages['varve:commit']
- *   console.log(`seqnos ${first} to ${last}`)
- * })
+ *   console.log(`seqnos ${first} to ${last}`) // seqnos 1 to 1
+ * }
+ * diagnostics.subscribe('varve:commit', told)
  * const db = await Varve.open('./my-store')
  * await db.put('a', '1')
  * await db.close()
+ * diagnostics.unsubscribe('varve:commit', told)
  * ```
  */
 export interface DiagnosticMessages {

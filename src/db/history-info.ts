@@ -3,8 +3,11 @@
  */
 import type { ResumeToken } from '../cdc/resume-token.ts'
 
+/** What `history()` tells: how far change capture reaches, and of which store it is. */
 export interface HistoryInfo {
+  /** Random, given when the store was created; replicas and checkpoints have their source's. */
   storeId: string
+  /** The current one, counted from 1. */
   epoch: number
   /**
    * Counted from 1; a new one starts, at latest + 1, with each open as a primary that does not follow a clean close of these
@@ -13,8 +16,11 @@ export interface HistoryInfo {
   epochs: readonly { epoch: number; id: string; first: number }[]
   /** Smallest `from` that scanSinceSeqno accepts. */
   floor: number
+  /** Of the last published operation; 0 in a new store. */
   latest: number
+  /** Of the last operation that a power cut cannot take back. */
   durable: number
+  /** When the oldest event that is kept was committed; undefined where there is none. */
   oldestTimestamp: number | undefined
   /** User bytes written since the floor. */
   retainedBytes: number

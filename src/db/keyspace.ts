@@ -20,22 +20,43 @@ import type { WriteOptions, Writer } from './writer.ts'
 
 /** A named, independent key order inside a store. All keyspaces share one seqno and one write-ahead log. */
 export interface Keyspace {
+  /** As given to `Varve.keyspace`; 'default' for the store itself. */
   readonly name: string
-  /** Each write resolves to its seqno once it is acknowledged and visible. */
+  /** Each write resolves to its seqno once it is acknowledged and visible. A key has 1 to 65,535 bytes, a value at most 2^30. */
   put(key: BytesLike, value: BytesLike, options?: WriteOptions): Promise<number>
-  /** Refused with VARVE_NO_MERGE_OPERATOR where the keyspace has none. */
+  /** Writes an operand without reading. VARVE_NO_MERGE_OPERATOR where the keyspace has none. */
   merge(key: BytesLike, operand: BytesLike, options?: WriteOptions): Promise<number>
+  /** Deletes one key, whether it is there or not. */
   delete(key: BytesLike, options?: WriteOptions): Promise<number>
   /** Deletes [start, end); `end` left out: to the end of the keyspace. */
   deleteRange(start: BytesLike, end?: BytesLike, options?: WriteOptions): Promise<number>
+  /** The value, in a Buffer of the caller's own; undefined where there is none. */
   get(key: BytesLike, options?: ReadOptions): Promise<Buffer | undefined>
   /** The same without a promise; may read the disk on the calling thread. */
   getSync(key: BytesLike, options?: ReadOptions): Buffer | undefined
+  /** The values of all keys at one seqno, in their order. */
   getMany(keys: readonly BytesLike[], options?: ReadOptions): Promise<(Buffer | undefined)[]>
+  /** Whether there is a value; does not read it. */
   has(key: BytesLike, options?: ReadOptions): Promise<boolean>
-  /** Reads a state fixed at the call, whatever is written meanwhile. */
+  /**
+   * Keys and values in key order. Reads a state fixed at the call, whatever is written meanwhile.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * for (const key of ['a', 'b1', 'b2', 'c']) await db.put(key, key.toUpperCase())
+   *
+   * for await (const [key, value] of db.entries({ prefix: 'b' })) console.log(`${key}=${value}`)
+   * // b1=B1
+   * // b2=B2
+   * const [last] = await db.keys({ reverse: true, limit: 1 }).all()
+   * console.log(String(last)) // c
+   * await db.close()
+   * ```
+   */
   entries(range?: RangeOptions): Cursor<[key: Buffer, value: Buffer]>
+  /** As `entries`, the keys alone. */
   keys(range?: RangeOptions): Cursor<Buffer>
+  /** As `entries`, the values alone. */
   values(range?: RangeOptions): Cursor<Buffer>
   /** Synchronous; ends its pins when iteration ends or `return()` is called. */
   entriesSync(range?: RangeOptions): IterableIterator<[key: Buffer, value: Buffer]>

@@ -19,9 +19,14 @@ import {
   throwProblems,
 } from './option-check.ts'
 
+/**
+ * How far change capture reaches back: the floor rises when history is older than `maxAgeMs` or bigger than `maxBytes` (user
+ * bytes), whichever comes first, but never past a consumer's position. 'all' never raises it; 'none' keeps only what consumers and open
+ * scans need.
+ */
 export type HistoryPolicy = 'all' | 'none' | { maxAgeMs?: number; maxBytes?: number }
 
-/** Options of one keyspace; see the public contract for the meaning. */
+/** Options of one keyspace. They are stored; given again at a later open they replace the stored ones, except the merge operator. */
 export interface KeyspaceOptions {
   /** Name of a merge operator, built in or among `mergeOperators`. Stored; cannot be changed later. */
   mergeOperator?: string
@@ -68,6 +73,7 @@ export interface OpenOptions extends KeyspaceOptions {
   mergeOperators?: readonly MergeOperator[]
   /** File system, clock and logger. */
   environment?: Partial<Environment>
+  /** Gives up opening, with VARVE_ABORTED. */
   signal?: AbortSignal
 }
 

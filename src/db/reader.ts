@@ -22,14 +22,21 @@ import {
 } from './option-check.ts'
 import { OpenSnapshot, type Snapshot, type Snapshots } from './snapshots.ts'
 
+/** Options of point reads. */
 export interface ReadOptions {
+  /** Reads what it sees, instead of the latest. */
   snapshot?: Snapshot
 }
 
+/** Which part of a keyspace to read, and how. Bounds are bytes, compared unsigned. */
 export interface RangeOptions extends ReadOptions {
+  /** Keys above this one. */
   gt?: BytesLike
+  /** Keys from this one on. */
   gte?: BytesLike
+  /** Keys below this one. */
   lt?: BytesLike
+  /** Keys up to this one. */
   lte?: BytesLike
   /** Together with bounds: both hold. A range that holds nothing is empty, not an error. */
   prefix?: BytesLike
@@ -37,6 +44,7 @@ export interface RangeOptions extends ReadOptions {
   reverse?: boolean
   /** 0 gives nothing. Default: no limit. */
   limit?: number
+  /** Ends the cursor: the read that is running, and every later one, is rejected with VARVE_ABORTED. */
   signal?: AbortSignal
 }
 

@@ -41,17 +41,23 @@ import { type Checks, checkOptions, isObject, isSignal } from './option-check.ts
 import type { OpenOptions } from './options.ts'
 import { notFound, type ReplayedLog, replayLogs, rewriteLogs } from './recovery.ts'
 
+/** What `Varve.repair` found and did. */
 export interface RepairReport {
+  /** Files of the store that were looked at. */
   filesRead: number
   /** Paths in `lost/`, relative to the store. */
   filesSetAside: string[]
   /** Events that can still be read, from the new floor on. */
   eventsKept: number
+  /** Stretches of seqnos, bounds inclusive, of which events are lost. */
   seqnosLost: readonly { from: number; to: number }[]
+  /** The history floor afterwards. */
   floor: number
+  /** The epoch afterwards: a new one, where anything was damaged. */
   epoch: number
 }
 
+/** Options of `Varve.repair`. */
 export type RepairOptions = Pick<OpenOptions, 'environment' | 'mergeOperators' | 'signal'>
 
 const CHECKS: Checks = {

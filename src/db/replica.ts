@@ -28,6 +28,7 @@ import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './o
 import { readEvents, type ReplicaCommit, type ReplicaCommits, seqnoGap } from './replica-events.ts'
 import type { Writer, WriteOptions } from './writer.ts'
 
+/** Options of `applyChanges`: what comes with the events, and what every write may have. */
 export interface ApplyOptions extends WriteOptions {
   /**
    * The source's token after the events: kept in the same atomic commit, so that the replica resumes exactly, and so that a

@@ -20,6 +20,7 @@ import type { KeyspaceOptions } from './options.ts'
 import type { Store } from './store.ts'
 import { storeOf, type Varve } from './varve.ts'
 
+/** Options of `replicate`. */
 export interface ReplicateOptions {
   /** Ends it; `replicate` then resolves. */
   signal?: AbortSignal
@@ -42,6 +43,16 @@ const BATCH_EVENTS = 4_096
  * Keeps `replica` up to date with `source`: resumes where the replica stands, follows until `signal` aborts or the source closes,
  * or (stopAtLatest) syncs the source and stops when caught up with it; then resolves, with everything durable in the replica.
  * Creates keyspaces with their source's options.
+ *
+ * ```ts
+ * const source = await Varve.open('./source')
+ * await source.put('a', '1')
+ * const replica = await Varve.open('./replica', { role: 'replica' })
+ * const { latest } = await replicate(source, replica, { stopAtLatest: true })
+ * console.log(latest, String(await replica.get('a'))) // 1 1
+ * await replica.close()
+ * await source.close()
+ * ```
  *
  * Rejects with VARVE_HISTORY_TRUNCATED where the source's history starts above the replica's end (base the replica on a
  * checkpoint), VARVE_WRONG_STORE, VARVE_HISTORY_DIVERGED, and whatever reading the one or writing the other rejects with.

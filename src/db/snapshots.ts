@@ -12,8 +12,11 @@ export interface SnapshotPort {
 
 /** A view of every keyspace at one seqno. Until closed it keeps what it sees from being collected. */
 export interface Snapshot {
+  /** The last one that it sees. */
   readonly seqno: number
+  /** Idempotent. */
   close(): void
+  /** The same as `close`, for `using`. */
   [Symbol.dispose](): void
 }
 

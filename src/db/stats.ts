@@ -25,19 +25,31 @@ export class StoreCounters {
   }
 }
 
+/** One level of a keyspace. */
 export interface LevelStats {
+  /** 0 has the newest segments, as they were flushed. */
   level: number
+  /** How many. */
   segments: number
+  /** Of their files. */
   bytes: number
+  /** Versions of keys in them, derived ones too. */
   entries: number
+  /** Smallest seqno of an event in them. */
   minSeqno: number
+  /** Largest seqno of an event in them. */
   maxSeqno: number
 }
 
+/** What `stats()` tells, without reading anything. */
 export interface StoreStats {
+  /** Of the last published operation; 0 in a new store. */
   latestSeqno: number
+  /** Of the last operation that a power cut cannot take back. */
   durableSeqno: number
+  /** All memtables together, those that wait for their flush too. */
   memtableBytes: number
+  /** By name: where its entries are. */
   keyspaces: Record<
     string,
     {
@@ -46,8 +58,11 @@ export interface StoreStats {
       history: Omit<LevelStats, 'level'>
     }
   >
+  /** Blob files; `liveBytes`: what segments, history too, still refer to. */
   blobs: { files: number; bytes: number; liveBytes: number }
+  /** Logs in use. */
   wal: { files: number; bytes: number }
+  /** Since open. */
   blockCache: { bytes: number; hits: number; misses: number }
   /** Since open. */
   io: {
@@ -57,8 +72,11 @@ export interface StoreStats {
     compactionBytesRead: number
     compactionBytesWritten: number
   }
+  /** Snapshots that are not closed. */
   openSnapshots: number
+  /** 0 when there is none. */
   oldestSnapshotAgeMs: number
+  /** What compaction would have to read to be done. */
   pendingCompactionBytes: number
 }
 

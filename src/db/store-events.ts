@@ -7,7 +7,9 @@ import type { Diagnostics } from './diagnostics.ts'
 import { requireFunction } from './option-check.ts'
 import { invalidArgument, wrongType } from '../base/errors.ts'
 
+/** What `on` and `off` know, by name: what happens in the background, for the program that has the store. */
 export interface StoreEvents {
+  /** A memtable was written to a segment; one event for each keyspace in it. */
   flush: {
     keyspace: string
     segment: number
@@ -15,6 +17,7 @@ export interface StoreEvents {
     bytes: number
     durationMs: number
   }
+  /** Segments, by their numbers, were merged into others. */
   compaction: {
     keyspace: string
     inputs: number[]
@@ -23,10 +26,13 @@ export interface StoreEvents {
     bytesWritten: number
     durationMs: number
   }
+  /** Writers had to wait for the background, and can go on. */
   stall: { reason: 'memtables' | 'level0' | 'space'; durationMs: number }
+  /** History below the floor was given up. */
   historyFloor: { floor: number }
   /** A consumer came near its limits (50 %, 80 %) or was cut off. */
   consumerAtRisk: { consumer: string; usedFraction: number; lost: boolean }
+  /** A flush or a compaction failed and is tried again, or the store is poisoned: see `status`. */
   backgroundError: { error: VarveError }
 }
 

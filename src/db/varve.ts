@@ -33,12 +33,15 @@ import type { CommitInfo, WriteOptions } from './writer.ts'
 export let storeOf: (varve: unknown) => Store | undefined
 
 /**
- * An embedded key-value store that is its own change log.
+ * An embedded key-value store that is its own change log. The store is also the handle of its default keyspace.
  *
  * ```ts
  * const db = await Varve.open('./my-store')
  * await db.put('key', 'value')
+ * await db.delete('key')
  * for await (const event of db.scanSinceSeqno(1)) console.log(event.seqno, event.type)
+ * // 1 Insert
+ * // 2 PointTombstone
  * await db.close()
  * ```
  */
@@ -49,7 +52,10 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     storeOf = (varve) => (varve instanceof Varve ? varve.#store : undefined)
   }
 
-  /** Opened by `Varve.open`. */
+  /**
+   * Opened by `Varve.open`.
+   * @hidden
+   */
   constructor(store: Store) {
     super(store.defaultKeyspace, store)
     this.#store = store
@@ -80,10 +86,12 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return repairStore(location, options)
   }
 
+  /** As given to `open`. */
   get location(): string {
     return this.#store.location
   }
 
+  /** 'primary' accepts writes; 'replica' takes only `applyChanges`, until `promote`. */
   get role(): 'primary' | 'replica' {
     return this.#store.role
   }
@@ -93,7 +101,17 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.status
   }
 
-  /** Opens keyspace `name` (1 to 255 bytes of UTF-8), creating it where it is new; that takes no seqno. */
+  /**
+   * Opens keyspace `name` (1 to 255 bytes of UTF-8), creating it where it is new; that takes no seqno.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * const visits = await db.keyspace('visits', { mergeOperator: 'counter' })
+   * await visits.merge('home', encodeCounter(3))
+   * console.log(db.keyspaces().join(), decodeCounter(await visits.get('home'))) // default,visits 3n
+   * await db.close()
+   * ```
+   */
   async keyspace(name: string, options?: KeyspaceOptions): Promise<Keyspace> {
     const state = await this.#store.openKeyspace(name, options)
     return state === this.#store.defaultKeyspace ? this : new KeyspaceHandle(state, this.#store)
@@ -104,11 +122,15 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.keyspaceNames()
   }
 
-  /** Deletes all its keys as one RangeTombstone event, then the keyspace; its history stays. */
+  /**
+   * Deletes all its keys as one RangeTombstone event, then the keyspace; its history stays. One that is opened later under the same
+   * name is another one. Unknown: VARVE_NOT_FOUND; 'default': VARVE_INVALID_ARGUMENT.
+   */
   async dropKeyspace(name: string, options?: WriteOptions): Promise<number> {
     return this.#store.dropKeyspace(name, options)
   }
 
+  /** An empty batch, to be filled and given to `write`. */
   batch(): Batch {
     return this.#store.batch()
   }
@@ -118,17 +140,60 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.writer.write(batch, options)
   }
 
-  /** A view of every keyspace as it is now, until closed. */
+  /**
+   * A view of every keyspace as it is now, until closed.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * await db.put('a', '1')
+   * const snapshot = db.snapshot()
+   * await db.put('a', '2')
+   * console.log(String(await db.get('a', { snapshot })), String(await db.get('a'))) // 1 2
+   * snapshot.close()
+   * await db.close()
+   * ```
+   */
   snapshot(): Snapshot {
     return this.#store.openSnapshot()
   }
 
-  /** Every event from `from` (0 means 1) to the latest, in order, each once. See docs/cdc.md. */
+  /**
+   * Every event from `from` (0 means 1) to the latest, in order, each once, uncollapsed; docs/cdc.md has the whole promise. The window
+   * is fixed and held at the call: what is written, flushed, compacted or given up meanwhile changes nothing.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * await db.put('a', '1')
+   * const scan = db.scanSinceSeqno(1)
+   * console.log((await scan.nextBatch()).map(({ type }) => type)) // [ 'Insert' ]
+   * await db.deleteRange('a', 'b')
+   * for await (const event of db.scanSinceSeqno(scan.token)) console.log(event.seqno, event.type)
+   * // 2 RangeTombstone
+   * await db.close()
+   * ```
+   *
+   * Codes, with the first read: HISTORY_TRUNCATED { requested, floor }, CURSOR_AHEAD { requested, latest }, HISTORY_DIVERGED,
+   * WRONG_STORE; while reading: CORRUPTION, IO, ABORTED, CLOSED. INVALID_ARGUMENT is thrown by the call.
+   */
   scanSinceSeqno(from: number | ResumeToken, options?: ScanOptions): ChangeScan {
     return this.#store.changes.scan(from, options)
   }
 
-  /** Follows the stream in whole commits, as they are published. */
+  /**
+   * Follows the stream in whole commits, as they are published. Never blocks a writer, and holds no history: one that the floor
+   * overtakes fails with VARVE_HISTORY_TRUNCATED. Ends when the store closes.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * const tail = db.tail({ from: 'now' })
+   * await db.put('a', '1')
+   * for await (const { events, next } of tail) {
+   *   console.log(events.length, next) // 1 2
+   *   break
+   * }
+   * await db.close()
+   * ```
+   */
   tail(options: TailOptions): ChangeTail {
     return this.#store.changes.tail(options)
   }
@@ -138,24 +203,45 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.changes.seqnoAt(timestampMs)
   }
 
+  /** How far change capture reaches back, and of which store and epoch it is. Reads nothing. */
   history(): HistoryInfo {
     return this.#store.history()
   }
 
-  /** Syncs, then gives up history below `floor`; consumers below it become 'lost'. */
+  /**
+   * Syncs, then gives up history below `floor`; consumers below it become 'lost'. Lower than today's floor: nothing happens; above
+   * latest + 1: VARVE_INVALID_ARGUMENT.
+   */
   async truncateHistory(floor: number): Promise<void> {
     return this.#store.truncateHistory(floor)
   }
 
-  /** Opens or creates the durable consumer `name`. `from` counts only when it is created. Default 'oldest'. */
+  /**
+   * Opens or creates the durable consumer `name` (1 to 255 bytes). `from` counts only when it is created. Default 'oldest'. What it
+   * has not acked is kept, within `maxHeldBytes`, and comes again after a crash.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * await db.put('order:1', 'two books')
+   * const mailer = await db.consumer('mailer')
+   * for await (const { events, next } of mailer.batches({ stopAtLatest: true })) {
+   *   for (const event of events) console.log(event.type) // Insert
+   *   await mailer.ack(next)
+   * }
+   * console.log(mailer.position) // 2
+   * await db.close()
+   * ```
+   */
   async consumer(name: string, options?: ConsumerOptions): Promise<Consumer> {
     return this.#store.changes.consumer(name, options)
   }
 
+  /** All durable consumers, lost ones too. */
   consumers(): ConsumerInfo[] {
     return this.#store.changes.consumers()
   }
 
+  /** Its position is forgotten, and with it what it held. Unknown: VARVE_NOT_FOUND. */
   async dropConsumer(name: string): Promise<void> {
     return this.#store.changes.dropConsumer(name)
   }
@@ -182,6 +268,13 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
   /**
    * A consistent, independent copy in a new or empty directory (else VARVE_INVALID_ARGUMENT), made while the store goes on: hard
    * links where possible. Opened as a primary it starts an epoch of its own; opened with role 'replica' it goes on from here.
+   *
+   * ```ts
+   * const db = await Varve.open('./my-store')
+   * await db.put('a', '1')
+   * console.log(await db.checkpoint('./backup')) // { seqno: 1 }
+   * await db.close()
+   * ```
    */
   async checkpoint(directory: string): Promise<{ seqno: number }> {
     return this.#store.checkpoint(directory)
@@ -212,6 +305,7 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.verify(options)
   }
 
+  /** What is where, and what was done since the store was opened. Reads nothing. */
   stats(): StoreStats {
     return this.#store.stats()
   }
@@ -221,15 +315,18 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.close()
   }
 
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
+  /** Calls `listener` with each such event. One that throws disturbs nobody: the logger hears of it. */
   on<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): this {
     this.#store.events.on(event, listener)
     return this
   }
 
+  /** Takes one listener away that `on` was given. */
   off<E extends keyof StoreEvents>(event: E, listener: (info: StoreEvents[E]) => void): this {
     this.#store.events.off(event, listener)
     return this

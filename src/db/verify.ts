@@ -13,23 +13,35 @@ import { aborted } from './arguments.ts'
 import type { Changes } from './changes.ts'
 import { type Checks, checkOptions, isSignal } from './option-check.ts'
 
+/** Options of `verify`. */
 export interface VerifyOptions {
+  /** Ends it with VARVE_ABORTED. */
   signal?: AbortSignal
   /** Bytes read so far, and in all. */
   onProgress?: (done: number, total: number) => void
 }
 
+/** Something that `verify` found. */
 export interface VerifyProblem {
+  /** Path of the file. */
   file: string
+  /** Where in it, in bytes, if that is known. */
   offset?: number
+  /** As of a VarveError, mostly VARVE_CORRUPTION. */
   code: string
+  /** What was expected, and what was found. */
   message: string
 }
 
+/** What `verify` tells. */
 export interface VerifyReport {
+  /** There are no problems. */
   ok: boolean
+  /** Every live file of the store. */
   filesChecked: number
+  /** All of their bytes. */
   bytesChecked: number
+  /** In the order in which they were found. */
   problems: VerifyProblem[]
 }
 

@@ -16,18 +16,21 @@ import { type Batch, type BatchAck, type ResolveKeyspace, WriteBatch } from './b
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
 
+/** Options of every write. */
 export interface WriteOptions {
-  /** The promise resolves when the write is on disk. It is visible before. */
+  /** True: the promise resolves when the write is on disk (fdatasync). It is visible before. Default: the store's `sync`. */
   sync?: boolean
-  /** At most 256 bytes that travel with the commit's events. */
+  /** At most 256 bytes that travel with the commit's events, through replicas too: an origin, a trace id. */
   meta?: BytesLike
-  /** Counts until the commit is in the write-ahead log. */
+  /** Counts until the commit is in the write-ahead log; after that the write resolves. */
   signal?: AbortSignal
 }
 
 /** Seqnos of a written batch. */
 export interface CommitInfo {
+  /** Of its first operation. */
   readonly first: number
+  /** Of its last one. */
   readonly last: number
 }
 

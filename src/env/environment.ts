@@ -5,18 +5,25 @@ import { wrongType } from '../base/errors.ts'
 import type { FileSystem } from './file-system.ts'
 import { createNodeFileSystem } from './node-file-system.ts'
 
+/** Where messages go. The default says nothing. */
 export interface Logger {
+  /** What is of use only to who works on Varve. */
   debug(msg: string, fields?: object): void
+  /** What happens in the normal course of things. */
   info(msg: string, fields?: object): void
+  /** What goes on, but should be looked at: no worker thread, something left open. */
   warn(msg: string, fields?: object): void
+  /** What failed in the background, or threw in a listener. */
   error(msg: string, fields?: object): void
 }
 
+/** Where the outside world comes in; tests replace it with what `varve/testing` has. */
 export interface Environment {
   /** The store's lock belongs to it. With any other than Node's, background work runs on the calling thread. */
   fs: FileSystem
   /** Wall clock in ms, for event times and ages. May go backwards; the store keeps event times from doing so. */
   now(): number
+  /** Hears of what concerns nobody's call. */
   logger: Logger
 }
 

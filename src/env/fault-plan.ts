@@ -3,6 +3,7 @@
  */
 import { systemError } from './system-error.ts'
 
+/** What a fault can strike. */
 export type FaultOperation =
   | 'create'
   | 'read'

@@ -80,7 +80,7 @@ export class FileCache {
   open(path: string): ReadableFile {
     const known = this.#files.get(path)
     if (known !== undefined) return known
-    const file = new CachedFile(path, () => this.#openFile(file), this.#watch)
+    const file: CachedFile = new CachedFile(path, () => this.#openFile(file), this.#watch)
     if (this.#keepOpen) file.use()
     this.#files.set(path, file)
     return file

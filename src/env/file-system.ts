@@ -9,18 +9,23 @@
 
 /** An open file to read from. Positions and lengths in bytes. */
 export interface ReadableFile {
+  /** As it was opened. */
   readonly path: string
   /** Size when it was opened, or at the last `refreshSize`. */
   readonly size: number
   /** Reads up to `length` bytes at `position` into `target` from `offset`; returns how many were there. */
   readSync(target: Uint8Array, offset: number, length: number, position: number): number
+  /** The same in the thread pool. */
   read(target: Uint8Array, offset: number, length: number, position: number): Promise<number>
+  /** Looks again how large the file is. */
   refreshSize(): number
+  /** Gives the descriptor back. */
   close(): void
 }
 
 /** A file that is being written, from its beginning, by appending. */
 export interface WritableFile {
+  /** As it was created. */
   readonly path: string
   /** Bytes that were accepted so far. */
   readonly size: number
@@ -31,29 +36,39 @@ export interface WritableFile {
   append(source: Uint8Array, offset: number, length: number): number
   /** fdatasync. A failure is final: never call it again on this file. */
   sync(): Promise<void>
+  /** The same on the calling thread. */
   syncSync(): void
   /** Cuts the file to `size` bytes; later appends go there. Longer than it is: EINVAL. */
   truncate(size: number): void
+  /** Gives the descriptor back; syncs nothing. */
   close(): void
 }
 
+/** What is known of a file without opening it. */
 export interface FileStat {
+  /** False for a file. */
   readonly isDirectory: boolean
+  /** In bytes. */
   readonly size: number
   /** With `birthTimeMs` tells these very files from a copy of them. */
   readonly inode: number
+  /** When it was made, in ms since the Unix epoch. */
   readonly birthTimeMs: number
 }
 
 /** A held lock on a directory. */
 export interface DirectoryLock {
+  /** Idempotent. */
   release(): Promise<void>
 }
 
+/** The engine's only door to the disk. Node's is the default; `varve/testing` has one in memory. */
 export interface FileSystem {
+  /** 'node' for Node's own: only with it do background workers run. */
   readonly kind: string
   /** Creates a new file with mode 0600; EEXIST when there is one. */
   create(path: string): WritableFile
+  /** ENOENT when there is none. */
   openRead(path: string): ReadableFile
   /** Undefined when nothing is there. */
   stat(path: string): FileStat | undefined
@@ -61,7 +76,9 @@ export interface FileSystem {
   list(directory: string): string[]
   /** Creates the directory and its missing parents with mode 0700. What it created is durable when it returns. */
   makeDirectory(directory: string): void
+  /** Replaces what is there. */
   rename(from: string, to: string): void
+  /** Removes a file; ENOENT when there is none. */
   remove(path: string): void
   /** Removes an empty directory. */
   removeDirectory(directory: string): void

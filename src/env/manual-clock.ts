@@ -1,10 +1,16 @@
 /**
  * A wall clock for tests: it stands until told to move, and may be set back as a real one may.
  *
- * @example
+ * ```ts
+ * const fs = new MemoryFileSystem()
  * const clock = new ManualClock(1_700_000_000_000)
- * const store = await Varve.open('/db', { environment: { fs, now: clock.now } })
+ * const db = await Varve.open('/db', { environment: { fs, now: clock.now } })
+ * await db.put('a', '1')
  * clock.advance(60_000)
+ * await db.put('a', '2')
+ * console.log(await db.seqnoAt(1_700_000_000_001)) // 2
+ * await db.close()
+ * ```
  */
 export class ManualClock {
   #ms: number
@@ -16,10 +22,12 @@ export class ManualClock {
   /** Milliseconds since the Unix epoch. May be passed on without its clock. */
   now: () => number = () => this.#ms
 
+  /** Moves it by so much; back with a negative number. */
   advance(ms: number): void {
     this.#ms = checked(this.#ms + ms)
   }
 
+  /** Sets it. */
   set(ms: number): void {
     this.#ms = checked(ms)
   }

@@ -32,7 +32,23 @@ const REMOVE: FaultPoint = { operation: 'remove', syscall: 'unlink' }
 const REMOVE_DIRECTORY: FaultPoint = { operation: 'remove', syscall: 'rmdir' }
 const SYNC_DIRECTORY: FaultPoint = { operation: 'syncDirectory', syscall: 'fsync' }
 
+/**
+ * A disk in memory, for tests: deterministic, and it knows what a real one would still have after a power cut.
+ *
+ * ```ts
+ * const fs = new MemoryFileSystem()
+ * const db = await Varve.open('/db', { environment: { fs }, syncIntervalMs: 0 })
+ * await db.put('synced', '1', { sync: true })
+ * await db.put('not yet', '2')
+ *
+ * const afterThePowerCut = await Varve.open('/db', { environment: { fs: fs.crash('lost') } })
+ * console.log(await afterThePowerCut.has('synced'), await afterThePowerCut.has('not yet')) // true false
+ * await afterThePowerCut.close()
+ * await db.close()
+ * ```
+ */
 export class MemoryFileSystem implements FileSystem {
+  /** With it, background work runs on the calling thread. */
   readonly kind = 'memory'
   readonly #disk = new MemoryDisk()
   readonly #locked = new Set<MemoryDirectory>()
@@ -101,10 +117,12 @@ export class MemoryFileSystem implements FileSystem {
     if (this.#disk.operationCount >= n) this.#disk.isDead = true
   }
 
+  /** Makes operations fail that match; several faults may be in force. */
   inject(fault: Fault): void {
     this.#disk.faults.add(fault)
   }
 
+  /** Takes back every fault that was injected. */
   clearFaults(): void {
     this.#disk.faults.clear()
   }

@@ -30,8 +30,11 @@ export type { EntryItem } from './range-reader.ts'
 export interface Cursor<T> extends AsyncIterableIterator<T> {
   /** Up to `max` (at least 1) more items; [] at the end and after close. The fast way to read much. Default 1,000. */
   nextBatch(max?: number): Promise<T[]>
+  /** Everything that is left. */
   all(): Promise<T[]>
+  /** Lets go of what the cursor holds. Idempotent; ending a `for await` calls it. */
   close(): Promise<void>
+  /** The same as `close`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
 }
 

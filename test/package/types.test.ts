@@ -6,7 +6,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { installTools, toolFolder } from '../../tools/install.ts'
 import { builtPackage, ROOT } from '../cli/built-package.ts'
-import { programsIn } from '../cli/programs.ts'
+import { examplesInSources, programsIn } from '../cli/programs.ts'
 
 const CLASSIC_LEVEL = `
 declare module 'classic-level' {
@@ -56,7 +56,7 @@ beforeAll(() => {
 afterAll(() => fs.rmSync(directory, { recursive: true, force: true }))
 
 function documents(): { code: string }[] {
-  return ['README.md', 'docs/guide.md'].flatMap(programsIn)
+  return [...['README.md', 'docs/guide.md'].flatMap(programsIn), ...examplesInSources()]
 }
 
 /** As a user would have them: with the package instead of its sources. */
