@@ -4,10 +4,8 @@
  *
  * The fields of an object type that is written out where it is used are described there, as a whole.
  */
-import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { installTools, toolFolder } from './install.ts'
+import { installTools, loadTool } from './install.ts'
 
 /** The little of typedoc that is used here; it is installed on demand, so its own types are not at hand. */
 interface Reflection {
@@ -54,7 +52,7 @@ async function main(out: string): Promise<number> {
     console.error(reason)
     return 1
   }
-  const { Application, ReflectionKind } = await loadTypeDoc()
+  const { Application, ReflectionKind } = await loadTool<TypeDoc>('typedoc')
   const app = await Application.bootstrapWithPlugins({
     entryPoints: ['src/index.ts', 'src/testing/index.ts'].map((file) => join(ROOT, file)),
     tsconfig: join(ROOT, 'tools', 'tsconfig.api.json'),
@@ -82,11 +80,6 @@ async function main(out: string): Promise<number> {
   await app.generateOutputs(project)
   console.log(`The API reference is in ${out}.`)
   return app.logger.hasErrors() || app.logger.hasWarnings() ? 1 : 0
-}
-
-async function loadTypeDoc(): Promise<TypeDoc> {
-  const require = createRequire(join(toolFolder('typedoc'), 'package.json'))
-  return (await import(pathToFileURL(require.resolve('typedoc')).href)) as TypeDoc
 }
 
 /** A method's docstring is its signature's. What an Error or an iterator has anyway is not ours to describe. */

@@ -4,7 +4,9 @@
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 
 const FOLDER: string = import.meta.dirname
 const INSTALL_MS_MAX = 180_000
@@ -12,6 +14,12 @@ const INSTALL_MS_MAX = 180_000
 /** Folder of an installed package of tools/. */
 export function toolFolder(name: string): string {
   return join(FOLDER, 'node_modules', name)
+}
+
+/** Loads one of them; it is not installed with the package, so that its own types are not at hand. */
+export async function loadTool<T>(name: string): Promise<T> {
+  const require = createRequire(join(FOLDER, 'package.json'))
+  return (await import(pathToFileURL(require.resolve(name)).href)) as T
 }
 
 /** Installs what the lock file names, when that was not done since it changed. Returns why it cannot be done. */
