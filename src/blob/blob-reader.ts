@@ -19,6 +19,11 @@ const CACHED_VALUE_BYTES_MAX = 2 ** 16
 /** `verify` reads in pieces of this size. */
 const VERIFY_BYTES = 2 ** 20
 
+/** So many bytes that belong to the caller, not cleared. */
+type Allocate = (bytes: number) => Buffer
+
+const allocateAlone: Allocate = (bytes) => Buffer.allocUnsafeSlow(bytes)
+
 export class BlobReader {
   readonly #file: ReadableFile
   readonly #number: number
@@ -36,18 +41,18 @@ export class BlobReader {
 
   /** The value; the caller owns it. */
   async read(location: BlobLocation): Promise<Buffer> {
-    const known = this.#fromCache(location)
+    const known = this.#fromCache(location, allocateAlone)
     if (known !== undefined) return known
-    const frame = this.#frameFor(location)
+    const frame = this.#frameFor(location, allocateAlone)
     await readFully(this.#file, frame, 0, frame.length, location.offset)
     return this.#check(frame, location)
   }
 
-  /** The same on the calling thread. */
-  readSync(location: BlobLocation): Buffer {
-    const known = this.#fromCache(location)
+  /** The same on the calling thread. `allocate` makes the memory of the result, and of a little before it. */
+  readSync(location: BlobLocation, allocate: Allocate = allocateAlone): Buffer {
+    const known = this.#fromCache(location, allocate)
     if (known !== undefined) return known
-    const frame = this.#frameFor(location)
+    const frame = this.#frameFor(location, allocate)
     readFullySync(this.#file, frame, 0, frame.length, location.offset)
     return this.#check(frame, location)
   }
@@ -112,7 +117,7 @@ export class BlobReader {
     this.#file.close()
   }
 
-  #fromCache({ offset, length }: BlobLocation): Buffer | undefined {
+  #fromCache({ offset, length }: BlobLocation, allocate: Allocate): Buffer | undefined {
     const cache = this.#cache
     if (cache === undefined || length > CACHED_VALUE_BYTES_MAX) return undefined
     const known = this.#cached === undefined ? undefined : cache.side(this.#cached, offset)
@@ -121,16 +126,18 @@ export class BlobReader {
       return undefined
     }
     cache.hits++
-    return Buffer.from(known)
+    const own = allocate(length)
+    own.set(known)
+    return own
   }
 
-  #frameFor({ offset, length }: BlobLocation): Buffer {
+  #frameFor({ offset, length }: BlobLocation, allocate: Allocate): Buffer {
     const frameBytes = blobFrameBytes(length)
     // Bounded by the file before anything is allocated.
     if (offset < BLOB_HEADER_BYTES || offset + frameBytes > this.#file.size) {
       throw this.#corruption(`a frame of ${frameBytes} bytes is not inside the file`, offset)
     }
-    return Buffer.allocUnsafeSlow(frameBytes)
+    return allocate(frameBytes)
   }
 
   #check(frame: Buffer, { offset, length }: BlobLocation): Buffer {
@@ -142,7 +149,7 @@ export class BlobReader {
     }
     const value = frame.subarray(BLOB_FRAME_HEADER_BYTES)
     const cache = this.#cache
-    if (cache !== undefined && length <= CACHED_VALUE_BYTES_MAX) {
+    if (cache?.admitsSide(length) === true && length <= CACHED_VALUE_BYTES_MAX) {
       this.#cached ??= cache.open(0)
       // A copy: the caller may write to what it was given.
       cache.putSide(this.#cached, offset, Buffer.from(value))

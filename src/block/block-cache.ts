@@ -30,6 +30,8 @@ const SLOT_BYTES: readonly number[] = [
 export const SLOT_BYTES_MAX = 65_536
 /** One part in so many of the capacity is the side store's when it needs it. */
 const SIDE_SHARE = 4
+/** So many blocks are read for one that displaces another. */
+const ADMIT_ONE_OF = 8
 const NO_BYTES = new Uint8Array(0)
 
 interface SideEntry {
@@ -72,6 +74,9 @@ export class BlockCache {
   referenced: Uint8Array
   hits = 0
   misses = 0
+  /** What lookups read a block into, as stored and decompressed. Borrowed like slots: until the next operation. */
+  readonly stored: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
+  readonly unpacked: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
   readonly #slabBytes: number
   /** Numbers of slabs that were given up. */
   readonly #freeSlabs: number[] = []
@@ -80,6 +85,8 @@ export class BlockCache {
   /** By slot address: id of the file and number of the block that is there; file -1: free. */
   #ownerFile: Int32Array
   #ownerBlock: Int32Array
+  #untilAdmitted = ADMIT_ONE_OF
+  #untilSideAdmitted = ADMIT_ONE_OF
   readonly #side: Set<SideEntry> = new Set()
   #sideBytes = 0
 
@@ -129,6 +136,20 @@ export class BlockCache {
   }
 
   /**
+   * Whether a block that was just read is worth a slot. While there is room, always; then one in ADMIT_ONE_OF, because what
+   * it would displace is as likely to be asked for: of blocks that are all read alike nothing is gained by replacing one by
+   * another, and one that is read again and again is let in soon enough.
+   */
+  admits(bytes: number): boolean {
+    const size = this.#sizeFor(bytes)
+    if (size === undefined) return false
+    if (size.slabs.length === 0 || !this.#isFull(size) || this.#mayGrow()) return true
+    if (--this.#untilAdmitted > 0) return false
+    this.#untilAdmitted = ADMIT_ONE_OF
+    return true
+  }
+
+  /**
    * A slot of at least `bytes` bytes for a block that is about to be written there; -1 when it is too large for one. It
    * counts as cached at once: whoever cannot fill it calls `release`.
    */
@@ -167,6 +188,14 @@ export class BlockCache {
     if (entry === undefined) return undefined
     entry.isReferenced = true
     return entry.bytes
+  }
+
+  /** Whether `putSide` is worth it, as `admits` says of slots. */
+  admitsSide(bytes: number): boolean {
+    if (this.#totalBytes + bytes <= this.capacityBytes) return true
+    if (--this.#untilSideAdmitted > 0) return false
+    this.#untilSideAdmitted = ADMIT_ONE_OF
+    return true
   }
 
   /** Keeps `bytes` (taken over, never changed); false when there is no room for them at all. */

@@ -3,7 +3,6 @@
  */
 import { corruption } from '../base/errors.ts'
 import { type BlobLocation, decodeBlobReference } from '../block/blob-reference.ts'
-import type { SegmentCache } from '../segment/segment-cache.ts'
 import { inParallel } from './in-parallel.ts'
 import type { ReadView } from './read-view.ts'
 
@@ -24,9 +23,10 @@ export function blobLocation(bytes: Uint8Array, start: number, end: number): Blo
 
 /** Values in the order of `locations`, each of them the caller's own. */
 export async function readBlobs(
-  { segments, files }: Pick<ReadView, 'segments' | 'files'>,
+  view: Pick<ReadView, 'segments' | 'files' | 'scratch'>,
   locations: readonly BlobLocation[],
 ): Promise<Buffer[]> {
+  const { segments, files } = view
   const values: Buffer[] = []
   values.length = locations.length
   const order = locations.map((_, i) => i)
@@ -43,12 +43,15 @@ export async function readBlobs(
     const location = locations[at]!
     // Out of the page cache the thread pool costs ten times the read itself.
     if (!files.isDiskFast || location.length > SYNC_READ_BYTES_MAX) return wait(at, location)
-    values[at] = readBlobSync(segments, location)
+    values[at] = readBlobSync(view, location)
     return undefined
   })
   return values
 }
 
-export function readBlobSync(segments: SegmentCache, location: BlobLocation): Buffer {
-  return segments.blob(location.file).readSync(location)
+export function readBlobSync(
+  { segments, scratch }: Pick<ReadView, 'segments' | 'scratch'>,
+  location: BlobLocation,
+): Buffer {
+  return segments.blob(location.file).readSync(location, scratch.pool.allocate)
 }

@@ -34,7 +34,7 @@ export class PartedValue {
 
   readSync(view: ReadView, keyspace: KeyspaceReadSettings): Buffer | undefined {
     const read = (part: Buffer | BlobLocation): Buffer =>
-      Buffer.isBuffer(part) ? part : readBlobSync(view.segments, part)
+      Buffer.isBuffer(part) ? part : readBlobSync(view, part)
     const base = this.base === undefined ? undefined : read(this.base)
     return this.fold(view, keyspace, base, this.operands.map(read))
   }

@@ -162,7 +162,7 @@ export class RangeReader<T extends EntryItem | Buffer> {
       const value =
         location === undefined
           ? lookupSync(view, keyspace, key!, snapshot, memtableCover)
-          : readBlobSync(view.segments, location)
+          : readBlobSync(view, location)
       this.#place(target, at, value)
     }
     this.#missing = []

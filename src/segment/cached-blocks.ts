@@ -94,16 +94,19 @@ export class CachedBlocks {
 
   #read(block: number): void {
     const { cached } = this
-    if (cached !== undefined) this.#cache!.misses++
-    const { index } = this.#source
-    const storedBytes = index.storedBytes(block)
-    const position = index.positions[block]!
-    if (cached !== undefined && storedBytes <= SLOT_BYTES_MAX && this.#source.isPlain(block)) {
-      this.#readIntoSlot(cached, block, storedBytes, position)
-      return
+    const source = this.#source
+    const storedBytes = source.index.storedBytes(block)
+    if (cached !== undefined) {
+      const cache = this.#cache!
+      cache.misses++
+      const rawBytes = source.index.rawBytes[block]!
+      if (rawBytes <= SLOT_BYTES_MAX && storedBytes <= SLOT_BYTES_MAX) {
+        this.#readThroughScratch(cache, cached, block, storedBytes, rawBytes)
+        return
+      }
     }
     const stored = Buffer.allocUnsafeSlow(storedBytes)
-    readFullySync(this.#file, stored, 0, storedBytes, position)
+    readFullySync(this.#file, stored, 0, storedBytes, source.index.positions[block]!)
     const slot = this.#keep(block, stored)
     if (slot >= 0) this.#point(this.#cache!.slabOf(slot), this.#cache!.offsetOf(slot))
     else assert(this.#enterLarge(block), 'a block that was read can be entered')
@@ -114,19 +117,34 @@ export class CachedBlocks {
     this.start = start
   }
 
-  /** Straight from the file, nothing in between. */
-  #readIntoSlot(cached: CacheFile, block: number, storedBytes: number, position: number): void {
-    const cache = this.#cache!
-    const slot = cache.reserve(cached, block, storedBytes)
+  /**
+   * Into memory that the last read has left in the processor's cache, and from there to a slot only when the block cache has
+   * room or wants it. Straight into a slot costs twice as much (4 KiB: 1.8 against 1.0 us), because a slot is cold memory.
+   */
+  #readThroughScratch(
+    cache: BlockCache,
+    cached: CacheFile,
+    block: number,
+    storedBytes: number,
+    rawBytes: number,
+  ): void {
+    const source = this.#source
+    let content = cache.stored
+    readFullySync(this.#file, content, 0, storedBytes, source.index.positions[block]!)
+    if (source.isPlain(block)) {
+      source.check(content, 0, block)
+    } else {
+      source.unpack(content, 0, block, cache.unpacked, 0)
+      content = cache.unpacked
+    }
+    const slot = cache.admits(rawBytes) ? cache.reserve(cached, block, rawBytes) : -1
+    if (slot < 0) {
+      this.#point(content, 0)
+      return
+    }
     const slab = cache.slabOf(slot)
     const at = cache.offsetOf(slot)
-    try {
-      readFullySync(this.#file, slab, at, storedBytes, position)
-      this.#source.check(slab, at, block)
-    } catch (error) {
-      cache.release(slot)
-      throw error
-    }
+    slab.set(new Uint8Array(content.buffer, content.byteOffset, rawBytes), at)
     this.#point(slab, at)
   }
 

@@ -20,7 +20,8 @@ export interface OpenFiles {
 /** What is needed of a reader of one blob file: blob/blob-reader.ts, which stands beside this folder. */
 export interface BlobSource {
   read(location: BlobLocation): Promise<Buffer>
-  readSync(location: BlobLocation): Buffer
+  /** `allocate` makes the memory of the result. */
+  readSync(location: BlobLocation, allocate?: (bytes: number) => Buffer): Buffer
   close(): void
 }
 

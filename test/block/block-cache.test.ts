@@ -101,6 +101,40 @@ describe('the block cache', () => {
     expect(held).toBeGreaterThan(32)
   })
 
+  test('lets in all that it has room for, and then one of eight', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(1000)
+    for (let block = 0; block < 256; block++) {
+      expect(cache.admits(4096)).toBe(true)
+      put(cache, file, block, 4096)
+    }
+    let admitted = 0
+    for (let block = 256; block < 256 + 80; block++) {
+      if (cache.admits(4096) && put(cache, file, block, 4096)) admitted++
+    }
+    expect(admitted).toBe(10)
+  })
+
+  test('lets in a size that has no slot yet, and nothing that is too large for one', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(300)
+    for (let block = 0; block < 256; block++) put(cache, file, block, 4096)
+    expect(cache.admits(16_384)).toBe(true)
+    expect(cache.admits(65_537)).toBe(false)
+  })
+
+  test('lets in one of eight large things when there is no room', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(0)
+    let admitted = 0
+    for (let i = 0; i < 90; i++) {
+      if (!cache.admitsSide(100_000)) continue
+      admitted++
+      cache.putSide(file, i, Buffer.alloc(100_000))
+    }
+    expect(admitted).toBe(20)
+  })
+
   test('has no slot for what is larger than the largest', () => {
     const cache = new BlockCache({ capacityBytes: 2 ** 22 })
     expect(cache.reserve(cache.open(1), 0, 65_537)).toBe(-1)
