@@ -6,6 +6,8 @@ import type {
   Batch,
   ChangeEvent,
   ChangeScan,
+  ChangeTail,
+  HistoryPolicy,
   Keyspace,
   MergeOperator,
   OpenOptions,
@@ -71,6 +73,45 @@ export interface DriverOptions {
   readonly tuning?: Partial<StoreTuning>
 }
 
+/** Steps after which something else may hold what was there before: files, logs, the floor, an epoch. */
+const REARRANGES: ReadonlySet<Step['op']> = new Set([
+  'flush',
+  'compact',
+  'compactAll',
+  'reopen',
+  'crash',
+  'truncate',
+  'drop',
+])
+/** Events that the sample of the stream after any other step has. */
+const SAMPLE_EVENTS = 25
+
+/** An ack as the model knows it: `last` is the seqno of the batch that it was in; 0: durable when it resolved. */
+interface Ack {
+  readonly last: number
+  readonly next: number
+}
+
+interface FollowedConsumer {
+  /** In the order in which they were made; the creation is the first. */
+  acks: Ack[]
+  hasLimit: boolean
+}
+
+interface OpenTail {
+  readonly tail: ChangeTail
+  /** First seqno that it has not delivered. */
+  next: number
+  readonly durable: boolean
+}
+
+interface TokenSeen {
+  readonly token: string
+  readonly next: number
+  /** So many epochs had begun when it was handed out. */
+  readonly epochs: number
+}
+
 interface OpenSnapshot {
   readonly snapshot: Snapshot
   readonly image: Map<string, KeyspaceImage>
@@ -84,11 +125,19 @@ export class Driver {
   readonly #options: DriverOptions
   #snapshots: OpenSnapshot[] = []
   #scans: { scan: ChangeScan; lines: string[] }[] = []
+  #tails: OpenTail[] = []
+  #tokens: TokenSeen[] = []
   #fill = 1
   #floor = 1
+  /** What truncateHistory asked for, at most. */
+  #truncated = 1
+  /** As the events said. */
+  #toldFloor = 1
   #epoch = 1
-  /** Position of each consumer that the model follows, and whether it may have been cut off. */
-  readonly #consumers: Map<string, number> = new Map()
+  /** The latest time that the clock has shown. */
+  #latestMs = 0
+  #checks = 0
+  readonly #consumers: Map<string, FollowedConsumer> = new Map()
 
   constructor(options: DriverOptions = {}) {
     this.#options = options
@@ -112,14 +161,27 @@ export class Driver {
       },
       this.#options.tuning,
     )
+    // Nobody could listen while it was opened.
+    this.#toldFloor = this.store.history().floor
+    this.store.on('historyFloor', ({ floor }) => {
+      expect(floor).toBeGreaterThan(this.#toldFloor)
+      this.#toldFloor = floor
+    })
   }
 
   async close(): Promise<void> {
+    await this.letGo()
+    await this.store.close()
+  }
+
+  /** Gives up everything that keeps files and history from going. */
+  async letGo(): Promise<void> {
+    for (const { tail } of this.#tails) await tail.close()
+    this.#tails = []
     for (const { snapshot } of this.#snapshots) snapshot.close()
     this.#snapshots = []
     for (const { scan } of this.#scans) await scan.close()
     this.#scans = []
-    await this.store.close()
   }
 
   async keyspace(index: number): Promise<Keyspace> {
@@ -127,6 +189,14 @@ export class Driver {
     if (name === 'default') return this.store
     const operator = OPERATORS[name]
     return this.store.keyspace(name, operator === undefined ? {} : { mergeOperator: operator })
+  }
+
+  /** Plays the step and checks what must hold after each. */
+  async playAndCheck(step: Step): Promise<void> {
+    await this.play(step)
+    await this.checkInvariants()
+    if (REARRANGES.has(step.op)) await this.checkStream()
+    else await this.checkSample()
   }
 
   async play(step: Step): Promise<void> {
@@ -193,6 +263,7 @@ export class Driver {
       case 'truncate': {
         const floor = 1 + Math.floor((step.share / 100) * this.model.latest)
         await this.store.truncateHistory(floor)
+        this.#truncated = Math.max(this.#truncated, floor)
         expect(this.store.history().floor).toBeGreaterThanOrEqual(floor)
         return
       }
@@ -214,6 +285,10 @@ export class Driver {
         expect(events.map(eventLine)).toEqual(open.lines)
         return
       }
+      case 'openTail':
+        return this.#openTail(step)
+      case 'readTail':
+        return this.#readTail(step)
     }
   }
 
@@ -224,28 +299,99 @@ export class Driver {
     expect(durable).toBeLessThanOrEqual(latest)
     expect(floor).toBeGreaterThanOrEqual(this.#floor)
     expect(floor).toBeLessThanOrEqual(durable + 1)
-    this.#floor = floor
+    this.#checkFloor(floor)
     expect(epoch).toBe(this.#epoch)
+    expect(epochs.map(({ epoch: number }) => number)).toEqual(epochs.map((_, i) => i + 1))
+    expect(new Set(epochs.map(({ id }) => id)).size).toBe(epochs.length)
     expect(epochs.at(-1)!.first).toBeLessThanOrEqual(latest + 1)
     for (const { name, position, state } of this.store.consumers()) {
-      if (state === 'lost') continue
-      expect(position).toBe(this.#consumers.get(name))
+      const followed = this.#consumers.get(name)!
+      if (state === 'lost') {
+        expect(followed.hasLimit || this.#truncated > position, `${name} was cut off`).toBe(true)
+        continue
+      }
+      expect(position).toBe(positionOf(followed))
       expect(floor).toBeLessThanOrEqual(position)
     }
-    if (floor > 1) {
-      await expect(this.store.scanSinceSeqno(floor - 1).nextBatch()).rejects.toMatchObject({
+    await this.#checkEdges()
+  }
+
+  /** It rises as the policy says or by hand, by an event, and never falls. */
+  #checkFloor(floor: number): void {
+    const { history }: { history?: HistoryPolicy } = this.#options.open ?? {}
+    expect(floor).toBeGreaterThanOrEqual(this.#floor)
+    // The event follows the edit: what was seen at the last check has been told by now.
+    expect(this.#toldFloor).toBeGreaterThanOrEqual(this.#floor)
+    expect(this.#toldFloor).toBeLessThanOrEqual(floor)
+    this.#latestMs = Math.max(this.#latestMs, this.clock.now())
+    if (floor > this.#truncated) {
+      expect(history ?? 'all').not.toBe('all')
+      if (typeof history === 'object' && history.maxAgeMs !== undefined) {
+        const newest = this.model.events[floor - 2]!.timestamp
+        expect(newest).toBeLessThan(this.#latestMs - history.maxAgeMs)
+      }
+    }
+    this.#floor = floor
+  }
+
+  /** What lies below the floor or beyond the end is refused, wherever it is. */
+  async #checkEdges(): Promise<void> {
+    const { latest } = this.store.history()
+    for (const which of ['highest', 'lowest', 'between']) {
+      // Background work may raise it between two reads.
+      const { floor } = this.store.history()
+      if (floor === 1) break
+      const between = 1 + (this.#checks % (floor - 1))
+      const requested = which === 'highest' ? floor - 1 : which === 'lowest' ? 1 : between
+      await expect(this.store.scanSinceSeqno(requested).nextBatch()).rejects.toMatchObject({
         code: 'VARVE_HISTORY_TRUNCATED',
-        details: { requested: floor - 1, floor },
+        details: { requested, floor },
       })
     }
+    await expect(this.store.scanSinceSeqno(latest + 2).nextBatch()).rejects.toMatchObject({
+      code: 'VARVE_CURSOR_AHEAD',
+      details: { requested: latest + 2, latest },
+    })
+  }
+
+  /** The whole stream, from the floor and from somewhere above it. */
+  async checkStream(): Promise<void> {
+    for (const isWhole of [true, false]) {
+      const from = isWhole ? this.store.history().floor : this.#somewhere()
+      const events = await collect(this.store.scanSinceSeqno(from))
+      expect(events.map(eventLine)).toEqual(this.model.events.slice(from - 1).map(modelLine))
+    }
+    await this.#checkTime()
+  }
+
+  /** A few events from somewhere above the floor: another place after each step. */
+  async checkSample(): Promise<void> {
+    const { latest } = this.store.history()
+    const from = this.#somewhere()
+    const upTo = Math.min(latest, from + SAMPLE_EVENTS)
+    const events = await collect(this.store.scanSinceSeqno(from, { upTo }))
+    expect(events.map(eventLine)).toEqual(this.model.events.slice(from - 1, upTo).map(modelLine))
+  }
+
+  /** In [floor, latest + 1]. */
+  #somewhere(): number {
+    const { floor, latest } = this.store.history()
+    return floor + ((++this.#checks * 7919) % (latest + 2 - floor))
+  }
+
+  async #checkTime(): Promise<void> {
+    const { events } = this.model
+    const { floor, latest } = this.store.history()
+    const time = (events[this.#somewhere() - 1]?.timestamp ?? 0) + (this.#checks % 3) - 1
+    const first = events.findIndex(({ timestamp }) => timestamp >= time)
+    expect(await this.store.seqnoAt(time)).toBe(Math.max(floor, first < 0 ? latest + 1 : first + 1))
   }
 
   /** Everything at once: all keyspaces, all snapshots, the whole stream. */
   async checkAll(): Promise<void> {
     await this.checkInvariants()
-    const from = this.store.history().floor
-    const events = await collect(this.store.scanSinceSeqno(from))
-    expect(events.map(eventLine)).toEqual(this.model.events.slice(from - 1).map(modelLine))
+    await this.checkStream()
+    await this.#checkTokens()
     expect((await this.store.verify()).problems).toEqual([])
     for (const name of KEYSPACES) await this.#checkKeyspace(name, this.model.keyspaces, undefined)
     for (const { snapshot, image } of this.#snapshots) {
@@ -396,7 +542,6 @@ export class Driver {
   async #crash(step: Step & { op: 'crash' }): Promise<void> {
     if (step.synced) await this.store.sync()
     const { durable } = this.store.history()
-    const acked = new Map(this.#consumers)
     const how = step.how % 3
     const image = this.fs.crash(how === 0 ? 'lost' : how === 1 ? 'kept' : { seed: step.how })
     await this.close()
@@ -410,11 +555,68 @@ export class Driver {
     const last = this.model.events[latest - 1]
     if (last !== undefined) expect(last.commitLast).toBe(latest)
     this.model.truncate(latest)
-    for (const { name, position, state } of this.store.consumers()) {
-      const before = acked.get(name)!
-      // An ack of its own was durable when it resolved; one in a batch is as durable as its batch.
-      if (state === 'active') expect(position).toBeLessThanOrEqual(before)
-      this.#consumers.set(name, position)
+    // An ack of its own was durable when it resolved, one in a batch is as durable as its batch: invariants check the positions.
+    for (const followed of this.#consumers.values()) {
+      followed.acks = followed.acks.filter(({ last }) => last <= latest)
+    }
+    await this.#checkTokens()
+  }
+
+  /** A token is good exactly where the history that its reader has seen is still this store's. */
+  async #checkTokens(): Promise<void> {
+    for (const { token, next, epochs: known } of this.#tokens) {
+      const { floor, epochs } = this.store.history()
+      const isDiverged = epochs.slice(known).some(({ first }) => next > first)
+      const code = isDiverged
+        ? 'VARVE_HISTORY_DIVERGED'
+        : next < floor
+          ? 'VARVE_HISTORY_TRUNCATED'
+          : undefined
+      const scan = this.store.scanSinceSeqno(token)
+      const first = scan.nextBatch(1)
+      if (code !== undefined) await expect(first).rejects.toMatchObject({ code })
+      else expect((await first)[0]?.seqno).toBe(this.model.events[next - 1]?.seqno)
+      await scan.close()
+    }
+  }
+
+  #openTail(step: Step & { op: 'openTail' }): void {
+    if (this.#tails.length >= 3) return
+    const { floor, durable, latest } = this.store.history()
+    const isNow = step.from % 3 === 0
+    const end = step.durable ? durable : latest
+    const next = isNow ? latest + 1 : floor + (step.from % (end + 2 - floor))
+    const tail = this.store.tail({
+      from: isNow ? 'now' : next,
+      visibility: step.durable ? 'durable' : 'committed',
+      maxBatchEvents: 1 + (step.from % 50),
+      heartbeatMs: 0,
+    })
+    this.#tails.push({ tail, next, durable: step.durable })
+  }
+
+  /** Reads a tail up to what it must deliver by now. */
+  async #readTail(step: Step & { op: 'readTail' }): Promise<void> {
+    const index = step.which % (this.#tails.length || 1)
+    const open = this.#tails[index]
+    if (open === undefined) return
+    const { floor, durable, latest } = this.store.history()
+    const end = open.durable ? durable : latest
+    if (open.next < floor) {
+      this.#tails.splice(index, 1)
+      await expect(open.tail.next()).rejects.toMatchObject({ code: 'VARVE_HISTORY_TRUNCATED' })
+      return
+    }
+    while (open.next <= end) {
+      const { value, done } = await open.tail.next()
+      expect(done).toBe(false)
+      const { events, next, upTo } = value as { events: ChangeEvent[]; next: number; upTo: number }
+      expect(events.map(eventLine)).toEqual(
+        this.model.events.slice(open.next - 1, next - 1).map(modelLine),
+      )
+      expect(next).toBe(upTo + 1)
+      expect(next).toBeLessThanOrEqual(end + 1)
+      open.next = next
     }
   }
 
@@ -425,15 +627,23 @@ export class Driver {
       step.from === 0 ? 'oldest' : step.from === 1 ? 'now' : floor
     const limits = step.which % 2 === 0 ? { maxHeldBytes: step.maxHeldBytes } : {}
     const consumer = await this.store.consumer(name, { from, ...limits })
-    if (this.#consumers.has(name)) return
-    this.#consumers.set(name, consumer.position)
+    const known = this.#consumers.get(name)
+    if (known !== undefined) {
+      known.hasLimit ||= 'maxHeldBytes' in limits
+      return
+    }
+    this.#consumers.set(name, {
+      acks: [{ last: 0, next: consumer.position }],
+      hasLimit: step.which % 2 === 0,
+    })
     expect(consumer.position).toBe(step.from === 1 ? latest + 1 : floor)
   }
 
   async #ack(step: Step & { op: 'ack' }): Promise<void> {
     const name = consumerName(step.which)
-    const position = this.#consumers.get(name)
-    if (position === undefined || this.#isLost(name)) return
+    const followed = this.#consumers.get(name)
+    if (followed === undefined || this.#isLost(name)) return
+    const position = positionOf(followed)
     const { latest } = this.model
     const next = position + Math.floor((step.share / 100) * (latest + 1 - position))
     if (step.inBatch) {
@@ -452,13 +662,14 @@ export class Driver {
       const consumer = await this.store.consumer(name)
       await consumer.ack(next)
     }
-    this.#consumers.set(name, next)
+    followed.acks.push({ last: step.inBatch ? this.model.latest : 0, next })
   }
 
   async #consume(step: Step & { op: 'consume' }): Promise<void> {
     const name = consumerName(step.which)
-    const position = this.#consumers.get(name)
-    if (position === undefined) return
+    const followed = this.#consumers.get(name)
+    if (followed === undefined) return
+    const position = positionOf(followed)
     const consumer = await this.store.consumer(name)
     const lines: string[] = []
     const read = async (): Promise<void> => {
@@ -479,7 +690,7 @@ export class Driver {
   }
 
   async #scan(step: Step & { op: 'scan' }): Promise<void> {
-    const { floor } = this.store.history()
+    const { floor, epochs } = this.store.history()
     const from = floor + Math.floor((step.from / 1001) * (this.model.latest + 2 - floor))
     let expected = this.model.events.slice(from - 1)
     if (step.how === 1) {
@@ -507,7 +718,13 @@ export class Driver {
     const options = step.how === 3 ? { skip: false } : { memoryBudgetBytes: 1 + step.limit * 200 }
     const scan = this.store.scanSinceSeqno(from, options)
     expect((await collect(scan)).map(eventLine)).toEqual(expected.map(modelLine))
+    if (this.#tokens.length >= 12) this.#tokens.shift()
+    this.#tokens.push({ token: scan.token as string, next: scan.position, epochs: epochs.length })
   }
+}
+
+function positionOf({ acks }: FollowedConsumer): number {
+  return acks.at(-1)!.next
 }
 
 function consumerName(which: number): string {

@@ -2,6 +2,7 @@
  * One random history from beginning to end, with everything compared on the way and after a reopen and a full compaction.
  */
 import type { HistoryPolicy } from '../../src/index.ts'
+import { checkFiles } from '../crash/check-crash.ts'
 import { Driver } from './driver.ts'
 import type { Step } from './steps.ts'
 
@@ -18,8 +19,7 @@ export async function playHistory(
   try {
     for (const [index, step] of steps.entries()) {
       onStep(index)
-      await driver.play(step)
-      await driver.checkInvariants()
+      await driver.playAndCheck(step)
     }
     onStep(steps.length)
     await driver.checkAll()
@@ -27,6 +27,8 @@ export async function playHistory(
     await driver.checkAll()
     await driver.play({ op: 'compactAll' })
     await driver.checkAll()
+    await driver.letGo()
+    await checkFiles(driver.store, driver.fs)
   } finally {
     await driver.close()
   }

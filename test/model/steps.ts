@@ -35,6 +35,8 @@ export type Step =
   | { op: 'scan'; from: number; limit: number; how: number }
   | { op: 'openScan'; from: number }
   | { op: 'finishScan'; which: number }
+  | { op: 'openTail'; from: number; durable: boolean }
+  | { op: 'readTail'; which: number }
   | { op: 'crash'; how: number; synced: boolean }
   | { op: 'truncate'; share: number }
   | { op: 'openConsumer'; which: number; from: number; maxHeldBytes: number }
@@ -155,6 +157,15 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('openScan' as const), from: which }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('finishScan' as const), which }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('openTail' as const),
+      from: which,
+      durable: fc.boolean(),
+    }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant('readTail' as const), which }) },
   {
     weight: 2,
     arbitrary: fc.record({
