@@ -57,6 +57,19 @@ export class ConsumerEntry {
     this.isStored = isStored
   }
 
+  /** Everything but name and creation as the record says. */
+  restore(record: ConsumerRecord): void {
+    this.maxHeldBytes = record.maxHeldBytes
+    this.maxIdleMs = record.maxIdleMs
+    this.state = record.state
+    this.position = record.position
+    this.lastAckAt = record.lastAckAt
+    this.durablePosition = record.position
+    this.durableAckAt = record.lastAckAt
+    this.#waiting = undefined
+    this.#newest = undefined
+  }
+
   acked(mark: Mark): void {
     this.position = mark.next
     this.lastAckAt = mark.timeMs
@@ -109,6 +122,21 @@ export class ConsumerLedger {
 
   constructor(records: readonly ConsumerRecord[]) {
     for (const record of records) this.#entries.set(record.name, new ConsumerEntry(record, true))
+  }
+
+  /** On a readOnly store: what its writer's manifest says now. Acks of the log are to be applied anew. */
+  reload(records: readonly ConsumerRecord[]): void {
+    const gone = new Set(this.#entries.values())
+    for (const record of records) {
+      const known = this.#entries.get(record.name)
+      if (known?.createdAt === record.createdAt) {
+        known.restore(record)
+        gone.delete(known)
+      } else {
+        this.#entries.set(record.name, new ConsumerEntry(record, true))
+      }
+    }
+    for (const entry of gone) this.remove(entry)
   }
 
   get(name: string): ConsumerEntry | undefined {

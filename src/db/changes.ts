@@ -34,6 +34,8 @@ export interface ChangePorts {
   view(): ChangeView
   keyspaceName(id: number): string
   readonly holds: ScanHolds
+  /** What a scan reads from where that is not simply the store as it is now. */
+  scanSource?(store: ChangeSource): ChangeSource
   readonly floors: Pick<FloorKeeper, 'floor' | 'policyFloor' | 'scale'>
   readonly timers: Timers
   scanBegan(from: number): ((end: ScanEnd) => void) | undefined
@@ -66,7 +68,7 @@ export class Changes implements ChangeSource {
   // ------------------------------------------------------------------------------------------ public calls
 
   scan(from: number | string, options?: ScanOptions): ChangeScan {
-    return scanSinceSeqno(this, from, options)
+    return scanSinceSeqno(this.#ports.scanSource?.(this) ?? this, from, options)
   }
 
   tail(options: TailOptions): ChangeTail {

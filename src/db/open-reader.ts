@@ -6,19 +6,25 @@
  * starts over from the manifest.
  */
 import { VarveError } from '../base/errors.ts'
+import { type ByteScale, bytesBetween } from '../cdc/history-policy.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import { SnapshotRegistry } from '../version/pins.ts'
+import { readCurrent } from '../version/current-file.ts'
 import type { Version } from '../version/version.ts'
-import { VersionSet } from '../version/version-set.ts'
+import { type Recovered, VersionSet } from '../version/version-set.ts'
+import { throwIfAborted } from './arguments.ts'
 import { Changes } from './changes.ts'
+import { FilesInUse } from './files-in-use.ts'
 import { Health } from './health.ts'
-import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
+import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory, type KeyspaceState } from './keyspace-directory.ts'
 import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
 import type { OpenContext } from './open-store.ts'
 import { mergeKeyspaceOptions } from './options.ts'
-import { notFound, type ReplayedLog, replayLogs } from './recovery.ts'
+import { type FollowedLogs, LogFollower } from './log-follower.ts'
+import { PinnedSource } from './pinned-source.ts'
+import { notFound } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { StoreCounters } from './stats.ts'
 import { Store } from './store.ts'
@@ -31,18 +37,26 @@ const ATTEMPTS_MAX = 16
 
 interface Image {
   readonly version: Version
-  readonly manifestPath: string
-  readonly replayed: ReplayedLog
+  readonly manifest: Recovered['manifest']
+  readonly replayed: FollowedLogs
 }
 
 export async function openReader(context: OpenContext): Promise<Store> {
   const { environment, timers, directory, fs, segments, files, options } = context
   const { diagnostics, leaks } = context
   const snapshots = new SnapshotRegistry()
-  let image = await loadImage(context, snapshots)
+  const inUse = new FilesInUse(segments)
+  const follower = new LogFollower({
+    fs,
+    directory,
+    memtableBytes: options.memtableBytes,
+    openSnapshots: () => snapshots.seqnos,
+  })
+  const load = (previous?: Image): Promise<Image> => loadImage(context, follower, inUse, previous)
+  let image = await load()
   let generation = 0
   const keyspaces = new KeyspaceDirectory()
-  updateKeyspaces(context, keyspaces, image)
+  keyspaceUpdate(context, keyspaces, image)()
   const health = new Health({ onPoisoned: () => undefined, onBackgroundError: () => undefined })
   const scratch = new ReadScratch()
   const views = new ViewCache({
@@ -61,6 +75,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
   const refuse = (): never => {
     throw readOnlyError('readOnly')
   }
+  const holds = new ScanHolds(leaks)
   const changes: Changes = new Changes(
     {
       storeId: () => image.version.state.storeId,
@@ -70,7 +85,8 @@ export async function openReader(context: OpenContext): Promise<Store> {
       status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
       view: () => views.changeView(),
       keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
-      holds: new ScanHolds(leaks),
+      holds,
+      scanSource: (store) => new PinnedSource(store, views, holds),
       scanBegan: (from) => diagnostics.scanBegan(from),
       floors: {
         get floor() {
@@ -80,8 +96,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
           return image.version.state.floor
         },
         get scale() {
-          const { series } = image.version.state
-          return { series, latest: latest(), totalBytes: series.at(-1)?.userBytes ?? 0 }
+          return scaleOf(image)
         },
       },
       timers,
@@ -95,18 +110,26 @@ export async function openReader(context: OpenContext): Promise<Store> {
     },
     { consumers: image.version.state.consumers, epochs: image.replayed.epochs },
   )
-  changes.sourceToken = image.replayed.sourceToken
+  const adopt = (): void => {
+    changes.epochs = image.replayed.epochs
+    changes.sourceToken = image.replayed.sourceToken
+    changes.ledger.reload(image.version.state.consumers)
+    for (const ack of image.replayed.acks) changes.ledger.applyAck(ack.consumer, ack.next, ack)
+    changes.ledger.settleAll()
+  }
+  adopt()
   const reload = async (): Promise<void> => {
-    const next = await loadImage(context, snapshots)
+    const next = await load(image)
+    const update = keyspaceUpdate(context, keyspaces, next)
     const previous = image.version
     image = next
     generation++
-    updateKeyspaces(context, keyspaces, image)
-    changes.epochs = image.replayed.epochs
-    changes.sourceToken = image.replayed.sourceToken
-    previous.release()
+    update()
+    adopt()
+    if (next.version !== previous) previous.release()
     changes.feed.published()
   }
+  let reloading: Promise<void> = Promise.resolve()
   return new Store({
     location: context.location,
     directory,
@@ -140,14 +163,22 @@ export async function openReader(context: OpenContext): Promise<Store> {
     currentVersion: () => image.version,
     latestSeqno: latest,
     durableSeqno: latest,
-    reload,
-    logs: () => [],
-    manifestPath: () => image.manifestPath,
+    reload: () => {
+      const result = reloading.then(reload)
+      reloading = result.catch(ignore)
+      return result
+    },
+    logs: () => image.replayed.logs,
+    manifestPath: () => image.manifest.path,
     memtableBytes: () =>
       image.replayed.memtables.reduce((sum, { bytesUsed }) => sum + bytesUsed, 0),
-    retainedBytes: () => 0,
+    retainedBytes: () => {
+      const { floor } = image.version.state
+      return Math.round(bytesBetween(scaleOf(image), { from: floor, to: latest() + 1 }))
+    },
     changeState: async () => refuse(),
     shutDown: async () => {
+      await reloading
       await changes.feed.drain()
       await context.runner.close()
       segments.close()
@@ -156,10 +187,16 @@ export async function openReader(context: OpenContext): Promise<Store> {
   })
 }
 
-async function loadImage(context: OpenContext, snapshots: SnapshotRegistry): Promise<Image> {
+async function loadImage(
+  context: OpenContext,
+  follower: LogFollower,
+  inUse: FilesInUse,
+  previous: Image | undefined,
+): Promise<Image> {
   for (let attempt = 1; ; attempt++) {
+    throwIfAborted(context.options.signal)
     try {
-      return await loadImageOnce(context, snapshots)
+      return await loadImageOnce(context, follower, inUse, previous)
     } catch (error) {
       // Files vanish and logs are cut back under a reader; what is still wrong at the last attempt is wrong.
       const mayPass =
@@ -171,36 +208,54 @@ async function loadImage(context: OpenContext, snapshots: SnapshotRegistry): Pro
   }
 }
 
-async function loadImageOnce(context: OpenContext, snapshots: SnapshotRegistry): Promise<Image> {
-  const { fs, directory, segments, options } = context
-  const loaded = await VersionSet.load(fs, directory)
+async function loadImageOnce(
+  context: OpenContext,
+  follower: LogFollower,
+  inUse: FilesInUse,
+  previous: Image | undefined,
+): Promise<Image> {
+  const { fs, directory } = context
+  if (previous !== undefined && isUnchanged(context, previous)) {
+    return { ...previous, replayed: await follower.follow(previous.version) }
+  }
+  const loaded = await VersionSet.load(fs, directory, (version) => inUse.removeAll(version))
   if (loaded === undefined) throw notFound(directory)
   const { version, manifest } = loaded
-  for (const meta of version.segments()) segments.reader(meta)
-  for (const number of version.blobs.keys()) segments.blob(number)
-  const replayed = await replayLogs(
-    {
-      fs,
-      directory,
-      memtableBytes: options.memtableBytes,
-      openSnapshots: () => snapshots.seqnos,
-      noteCommit: () => undefined,
-    },
-    version,
-    false,
-  )
-  return { version, manifestPath: manifest.path, replayed }
+  try {
+    inUse.addAll(version)
+    return { version, manifest, replayed: await follower.follow(version) }
+  } catch (error) {
+    version.release()
+    throw error
+  }
 }
 
-function updateKeyspaces(context: OpenContext, keyspaces: KeyspaceDirectory, image: Image): void {
+/** Whether the manifest in force is the one that was read, with nothing added. */
+function isUnchanged({ fs, directory }: OpenContext, { manifest }: Image): boolean {
+  if (manifest.torn !== undefined || readCurrent(fs, directory) !== manifest.number) return false
+  const stat = fs.stat(manifest.path)
+  return stat?.inode === manifest.stat.inode && stat.size === manifest.bytes
+}
+
+function scaleOf({ version, replayed }: Image): ByteScale {
+  const { series } = version.state
+  const totalBytes = (series.at(-1)?.userBytes ?? 0) + replayed.userBytes
+  return { series, latest: replayed.lastSeqno, totalBytes }
+}
+
+/** Throws where an operator is not at hand; what it returns makes the keyspaces those of the image. */
+function keyspaceUpdate(
+  context: OpenContext,
+  keyspaces: KeyspaceDirectory,
+  image: Image,
+): () => void {
   const { options } = context
-  for (const record of image.version.state.keyspaces) {
+  const found = image.version.state.keyspaces.map((record): KeyspaceState => {
     const droppedAt = record.droppedAt ?? image.replayed.drops.get(record.id)
-    const known = keyspaces.byId(record.id)
     const given = record.id === DEFAULT_KEYSPACE_ID ? options.keyspace : {}
     const stored = mergeKeyspaceOptions(given, record.options)
     const isDropped = droppedAt !== undefined
-    const state = known ?? {
+    return {
       id: record.id,
       name: record.name,
       options: stored,
@@ -208,9 +263,22 @@ function updateKeyspaces(context: OpenContext, keyspaces: KeyspaceDirectory, ima
       isDropped,
       droppedAt,
     }
-    if (known === undefined) keyspaces.add(state)
-    if (!isDropped) continue
-    state.droppedAt = droppedAt
-    keyspaces.drop(state)
+  })
+  return () => {
+    for (const state of found) {
+      const known = keyspaces.byId(state.id)
+      if (known === undefined) {
+        keyspaces.add(state)
+        if (state.isDropped) keyspaces.drop(state)
+      } else if (state.isDropped) {
+        known.droppedAt = state.droppedAt
+        keyspaces.drop(known)
+      } else {
+        known.options = state.options
+        known.operator = state.operator
+      }
+    }
   }
 }
+
+function ignore(): void {}

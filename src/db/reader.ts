@@ -85,7 +85,7 @@ export class Reader {
 
   getSync(keyspace: KeyspaceState, key: Uint8Array, options?: ReadOptions): Buffer | undefined {
     checkReadOptions(options)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, options)
     return lookupSync(view, settings(keyspace), key, this.#seqno(options))
   }
 
@@ -96,7 +96,7 @@ export class Reader {
     options?: ReadOptions,
   ): Buffer | undefined | Promise<Buffer | undefined> {
     checkReadOptions(options)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, options)
     const seqno = this.#seqno(options)
     const value = lookup(view, settings(keyspace), key, seqno)
     return value instanceof Promise ? this.#held(seqno, value) : value
@@ -108,14 +108,14 @@ export class Reader {
     options?: ReadOptions,
   ): Promise<(Buffer | undefined)[]> {
     checkReadOptions(options)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, options)
     const seqno = this.#seqno(options)
     return this.#held(seqno, lookupMany(view, settings(keyspace), keys, seqno))
   }
 
   has(keyspace: KeyspaceState, key: Uint8Array, options?: ReadOptions): boolean | Promise<boolean> {
     checkReadOptions(options)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, options)
     const seqno = this.#seqno(options)
     const answer = contains(view, settings(keyspace), key, seqno)
     return answer instanceof Promise ? this.#held(seqno, answer) : answer
@@ -140,7 +140,7 @@ export class Reader {
 
   entriesSync(keyspace: KeyspaceState, range?: RangeOptions): IterableIterator<EntryItem> {
     const decoded = decodeRange(range)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, range)
     return openSyncIterator(view, settings(keyspace), decoded, this.#seqno(range), {
       watch: this.#ports.watch,
       signal: range?.signal,
@@ -153,7 +153,7 @@ export class Reader {
     what: 'entries' | 'keys' | 'values',
   ): Cursor<EntryItem> | Cursor<Buffer> {
     const decoded = decodeRange(range)
-    const view = this.#view(keyspace)
+    const view = this.#view(keyspace, range)
     return openCursor(view, settings(keyspace), decoded, this.#seqno(range), what, {
       signal: range?.signal,
       watch: this.#ports.watch,
@@ -161,10 +161,10 @@ export class Reader {
     })
   }
 
-  #view(keyspace: KeyspaceState): ReadView {
+  #view(keyspace: KeyspaceState, options: ReadOptions | undefined): ReadView {
     const view = this.#ports.view()
     if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
-    return view
+    return options === undefined ? view : (OpenSnapshot.viewOf(options.snapshot) ?? view)
   }
 
   #seqno(options: ReadOptions | undefined): number {

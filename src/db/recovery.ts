@@ -31,14 +31,18 @@ import { type Epoch, initialState, type StoredKeyspaceOptions } from '../version
 import type { Version } from '../version/version.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { type Recovered, VersionSet, type VersionSetOptions } from '../version/version-set.ts'
-import { replayWal } from '../wal/wal-reader.ts'
+import { replayWal, type WalCommit } from '../wal/wal-reader.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
 import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID } from './keyspace-directory.ts'
 
-export interface RecoveryOptions extends VersionSetOptions {
+/** What memtables are made with. */
+export interface MemtableSettings extends Pick<VersionSetOptions, 'fs'> {
   readonly memtableBytes: number
   openSnapshots(): readonly number[]
+}
+
+export interface RecoveryOptions extends VersionSetOptions, MemtableSettings {
   /** Each replayed commit that is not in segments yet: its last seqno, its time, its bytes. */
   noteCommit(seqno: number, timeMs: number, userBytes: number): void
 }
@@ -88,7 +92,7 @@ export async function createStore(
       },
     ],
   })
-  const logged = [{ memtable: newMemtable(options, 1), wal }]
+  const logged = [{ memtable: emptyMemtable(options, 1), wal }]
   return closingLogsOnFailure(logged, async () => {
     await wal.sync()
     return { versions: await VersionSet.create(options, state), logged }
@@ -107,9 +111,9 @@ export async function replayLogs(
 ): Promise<ReplayedLog> {
   const { fs, directory } = options
   const { state } = version
-  const memtables = [newMemtable(options, state.lastFlushedSeqno + 1)]
+  const memtables = [emptyMemtable(options, state.lastFlushedSeqno + 1)]
   const acks: ReplayedAck[] = []
-  const cursor = new OperationCursor()
+  const decoder = new LogDecoder()
   let lastTimeMs = 0
   let sourceToken: ResumeToken | undefined = state.sourceToken
   let epochs: readonly Epoch[] | undefined
@@ -125,31 +129,19 @@ export async function replayLogs(
           ? { number: state.cleanClose.walNumber, bytes: state.cleanClose.walBytes }
           : undefined,
     },
-    ({ bytes, start, end, file, offset, isFlushed }) => {
-      const source = {
-        file,
-        fail: (reason: string, position: number): never => {
-          throw corruption(`commit: ${reason}`, { file, offset: offset + position - start })
-        },
-      }
-      const fields = decodeCommitFields(bytes, start, source)
-      const operations = commitOperations(bytes, start)
-      const last = commitFirstSeqno(bytes, start) + operations - 1
-      const timeMs = commitTimeMs(bytes, start)
+    (commit) => {
+      const { bytes, start, end, isFlushed } = commit
+      const decoded = decoder.decode(commit)
+      const { fields, operations, last, timeMs, userBytes } = decoded
       for (const { consumer, next } of fields.acks) {
         acks.push({ consumer, next, timeMs, commitLast: operations === 0 ? undefined : last })
       }
       sourceToken = fields.sourceToken ?? sourceToken
-      if (fields.epochs !== undefined) {
-        epochs = decodeEpochs(fields.epochs, {
-          file,
-          fail: (reason) => source.fail(`epochs: ${reason}`, start),
-        })
-      }
+      epochs = decoded.epochs ?? epochs
       if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
-      add(memtables, options, bytes, start, end)
+      addRecord(memtables, options, bytes, start, end)
       lastTimeMs = timeMs
-      if (operations > 0) options.noteCommit(last, timeMs, userBytesOf(cursor, bytes, start))
+      if (operations > 0) options.noteCommit(last, timeMs, userBytes)
     },
   )
   try {
@@ -249,6 +241,47 @@ async function closingLogsOnFailure<T>(
   }
 }
 
+/** What a record of the log says. */
+interface DecodedCommit {
+  readonly fields: CommitFieldValues
+  readonly epochs: readonly Epoch[] | undefined
+  readonly operations: number
+  /** Seqno of its last operation; without any, of the one before it. */
+  readonly last: number
+  readonly timeMs: number
+  readonly userBytes: number
+}
+
+export class LogDecoder {
+  readonly #cursor = new OperationCursor()
+
+  /** Throws VARVE_CORRUPTION with the place in the log. */
+  decode({ bytes, start, file, offset, isFlushed }: WalCommit): DecodedCommit {
+    const source = {
+      file,
+      fail: (reason: string, position: number): never => {
+        throw corruption(`commit: ${reason}`, { file, offset: offset + position - start })
+      },
+    }
+    const fields = decodeCommitFields(bytes, start, source)
+    const operations = commitOperations(bytes, start)
+    return {
+      fields,
+      epochs:
+        fields.epochs === undefined
+          ? undefined
+          : decodeEpochs(fields.epochs, {
+              file,
+              fail: (reason) => source.fail(`epochs: ${reason}`, start),
+            }),
+      operations,
+      last: commitFirstSeqno(bytes, start) + operations - 1,
+      timeMs: commitTimeMs(bytes, start),
+      userBytes: isFlushed ? 0 : userBytesOf(this.#cursor, bytes, start),
+    }
+  }
+}
+
 /** Bytes of keys and values in a checked commit. */
 function userBytesOf(cursor: OperationCursor, bytes: Uint8Array, start: number): number {
   let userBytes = 0
@@ -259,7 +292,7 @@ function userBytesOf(cursor: OperationCursor, bytes: Uint8Array, start: number):
   return userBytes
 }
 
-function newMemtable(options: RecoveryOptions, firstSeqno: number): Memtable {
+export function emptyMemtable(options: MemtableSettings, firstSeqno: number): Memtable {
   return new Memtable({
     firstSeqno,
     capacityBytes: options.memtableBytes,
@@ -268,9 +301,10 @@ function newMemtable(options: RecoveryOptions, firstSeqno: number): Memtable {
   })
 }
 
-function add(
+/** Appends a record to the last memtable, or to a new one behind it. */
+export function addRecord(
   memtables: Memtable[],
-  options: RecoveryOptions,
+  options: MemtableSettings,
   bytes: Uint8Array,
   start: number,
   end: number,
@@ -278,18 +312,19 @@ function add(
   let memtable = memtables[memtables.length - 1]!
   if (!memtable.hasRoom(end - start)) {
     memtable.seal()
-    memtable = newMemtable(options, memtable.lastSeqno + 1)
+    memtable = emptyMemtable(options, memtable.lastSeqno + 1)
     memtables.push(memtable)
   }
   memtable.publish(memtable.append(bytes, start, end))
 }
 
 /** Whether a record without operations must go into the new log: what it says is in no edit yet. */
-function mustBeKept(fields: CommitFieldValues): boolean {
+export function mustBeKept(fields: CommitFieldValues): boolean {
   return fields.acks.length > 0 || fields.sourceToken !== undefined || fields.epochs !== undefined
 }
 
-function dropsIn(memtables: readonly Memtable[]): Map<number, number> {
+/** By keyspace id: seqno of the operation in these memtables that dropped it. */
+export function dropsIn(memtables: readonly Memtable[]): Map<number, number> {
   const drops = new Map<number, number>()
   for (const memtable of memtables) {
     for (const id of memtable.keyspaceIds()) {

@@ -41,11 +41,13 @@ export class ScanHolds {
     return this.#holds.size
   }
 
-  add(position: number): ScanHold {
+  /** `onReleased` is called once, when it is over. */
+  add(position: number, onReleased?: () => void): ScanHold {
     const pin: OpenPin = this.#leaks.opened('change scan')
     const hold = new Hold(position, (released) => {
-      this.#holds.delete(released)
+      if (!this.#holds.delete(released)) return
       this.#leaks.closed(pin)
+      onReleased?.()
     })
     this.#holds.add(hold)
     return hold

@@ -2,6 +2,7 @@
  * Public snapshots: a seqno that the store keeps readable until it is closed.
  */
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+import type { ReadView } from '../read/read-view.ts'
 import type { LeakWatch, OpenPin } from './leak-watch.ts'
 
 /** Where open snapshots are counted; see version/pins.ts. */
@@ -22,12 +23,15 @@ export interface Snapshot {
 
 export class OpenSnapshot implements Snapshot {
   readonly seqno: number
+  /** On a readOnly store: what it reads from, as nothing keeps the writer from collecting what it sees. */
+  readonly view: ReadView | undefined
   readonly #owner: Snapshots
   #isClosed = false
 
-  constructor(seqno: number, owner: Snapshots) {
+  constructor(seqno: number, owner: Snapshots, view: ReadView | undefined) {
     this.seqno = seqno
     this.#owner = owner
+    this.view = view
   }
 
   close(): void {
@@ -38,6 +42,11 @@ export class OpenSnapshot implements Snapshot {
 
   [Symbol.dispose](): void {
     this.close()
+  }
+
+  /** Undefined: the store as it is. */
+  static viewOf(snapshot: Snapshot | undefined): ReadView | undefined {
+    return snapshot instanceof OpenSnapshot && !snapshot.#isClosed ? snapshot.view : undefined
   }
 
   /** The seqno to read at; throws for a snapshot of another store or a closed one. */
@@ -51,11 +60,17 @@ export class OpenSnapshot implements Snapshot {
   }
 }
 
+interface OpenEntry {
+  readonly seqno: number
+  readonly pin: OpenPin
+  readonly view: ReadView | undefined
+}
+
 export class Snapshots {
   readonly #port: SnapshotPort
   readonly #now: () => number
   /** By a number of each snapshot's own: the registry of abandoned ones must not refer to them. */
-  readonly #open = new Map<number, { readonly seqno: number; readonly pin: OpenPin }>()
+  readonly #open = new Map<number, OpenEntry>()
   #nextId = 0
   readonly #ids = new WeakMap<Snapshot, number>()
   readonly #abandoned: FinalizationRegistry<number>
@@ -84,12 +99,14 @@ export class Snapshots {
     return oldest === undefined ? 0 : Math.max(0, this.#now() - oldest)
   }
 
-  open(seqno: number): Snapshot {
-    const snapshot = new OpenSnapshot(seqno, this)
+  /** `view`: pinned until it is closed. */
+  open(seqno: number, view?: ReadView): Snapshot {
+    const snapshot = new OpenSnapshot(seqno, this, view)
+    view?.version.acquire()
     const id = this.#nextId++
     this.#ids.set(snapshot, id)
     const pin = this.#leaks.opened('snapshot')
-    this.#open.set(id, { seqno, pin })
+    this.#open.set(id, { seqno, pin, view })
     this.#port.acquire(seqno, pin.openedAt)
     this.#abandoned.register(snapshot, id, snapshot)
     return snapshot
@@ -108,5 +125,6 @@ export class Snapshots {
     this.#open.delete(id)
     this.#leaks.closed(entry.pin)
     this.#port.release(entry.seqno)
+    entry.view?.version.release()
   }
 }

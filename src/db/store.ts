@@ -175,7 +175,10 @@ export class Store {
 
   openSnapshot(): Snapshot {
     this.#ensureOpen()
-    return this.#snapshots.open(this.#parts.latestSeqno())
+    const { engine, views } = this.#parts
+    // A writer keeps what its snapshots see; what another process keeps is not known.
+    const view = engine === undefined ? views.current() : undefined
+    return this.#snapshots.open(this.#parts.latestSeqno(), view)
   }
 
   history(): HistoryInfo {
@@ -244,7 +247,13 @@ export class Store {
 
   async refresh(): Promise<number> {
     this.#ensureOpen()
-    if (this.#parts.engine === undefined) await this.#parts.reload()
+    if (this.#parts.engine === undefined) {
+      try {
+        await this.#guarded('refresh', () => this.#parts.reload())
+      } finally {
+        this.#ensureOpen()
+      }
+    }
     return this.#parts.latestSeqno()
   }
 
@@ -294,6 +303,9 @@ export class Store {
       {
         directory: this.#parts.directory,
         fs: this.#parts.fs,
+        open: (path) =>
+          this.isWritable ? this.#parts.fs.openRead(path) : this.#parts.files.open(path),
+        isReadOnly: !this.isWritable,
         changes: this.#parts.changes,
         version: this.#parts.currentVersion(),
         logs: () => this.#parts.logs(),

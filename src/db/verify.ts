@@ -3,10 +3,11 @@
  */
 import { hasCode, VarveError } from '../base/errors.ts'
 import { blobFileName, joinPath, segmentFileName, walFileName } from '../env/file-names.ts'
-import type { FileSystem } from '../env/file-system.ts'
+import { systemCode } from '../env/disk-errors.ts'
+import type { FileSystem, ReadableFile } from '../env/file-system.ts'
 import { BlobReader } from '../blob/blob-reader.ts'
 import { verifySegment } from '../segment/segment-verify.ts'
-import { verifyLog } from '../wal/wal-verify.ts'
+import { type LogProblem, type LogToVerify, verifyLog } from '../wal/wal-verify.ts'
 import { verifyManifest } from '../version/manifest-verify.ts'
 import type { Version } from '../version/version.ts'
 import { aborted } from './arguments.ts'
@@ -48,6 +49,10 @@ export interface VerifyReport {
 export interface VerifyTarget {
   readonly directory: string
   readonly fs: FileSystem
+  /** A segment or blob file of the version: on a readOnly store also one that its writer has removed since. */
+  open(path: string): ReadableFile
+  /** Another process writes the store: it lets go of logs while they are looked at. */
+  readonly isReadOnly: boolean
   readonly version: Version
   readonly changes: Changes
   /** Logs that are in use, with the bytes of each that were acknowledged. */
@@ -101,15 +106,16 @@ class Verification {
     await this.#file(manifestPath, () => verifyManifest(fs, directory))
     for (const log of logs) {
       const path = joinPath(directory, walFileName(log.number))
+      const { number, bytes } = log
       await this.#file(path, () =>
-        verifyLog({ fs, path, number: log.number, bytes: log.bytes, logId: version.state.logId }),
+        this.#log({ fs, path, number, bytes, logId: version.state.logId }),
       )
       this.#onBytes(log.bytes)
     }
     for (const meta of segments) {
       const path = joinPath(directory, segmentFileName(meta.number))
       await this.#file(path, async () => {
-        const file = fs.openRead(path)
+        const file = this.#target.open(path)
         try {
           return await verifySegment(file, meta, this.#onBytes)
         } finally {
@@ -120,7 +126,7 @@ class Verification {
     for (const meta of blobs) {
       const path = joinPath(directory, blobFileName(meta.number))
       await this.#file(path, async () => {
-        const file = fs.openRead(path)
+        const file = this.#target.open(path)
         try {
           return await new BlobReader(file, meta.number, undefined).verify(meta, this.#onBytes)
         } finally {
@@ -144,6 +150,15 @@ class Verification {
       }
     } catch (error) {
       this.#caught(path, error)
+    }
+  }
+
+  async #log(log: LogToVerify): Promise<LogProblem[]> {
+    try {
+      return await verifyLog(log)
+    } catch (error) {
+      if (this.#target.isReadOnly && systemCode(error) === 'ENOENT') return []
+      throw error
     }
   }
 

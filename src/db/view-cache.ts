@@ -61,6 +61,11 @@ export class ViewCache {
   changeView(): ChangeView {
     return new PinnedView(this.current())
   }
+
+  /** One more of a view whose version somebody holds. */
+  changeViewOf(view: ReadView): ChangeView {
+    return new PinnedView(view)
+  }
 }
 
 class PinnedView implements ChangeView {

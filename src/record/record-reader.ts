@@ -28,6 +28,8 @@ export interface RecordReaderOptions {
   readonly seed: number
   /** Reads only so far; default: the file's size. Records must end exactly there. */
   readonly end?: number
+  /** Bytes that are read at a time, for who wants only the first record. */
+  readonly readBytes?: number
 }
 
 /** Why reading ended before the file did. */
@@ -65,7 +67,7 @@ export class RecordReader {
     this.#options = options
     this.#fileNumber = options.fileNumber % 2 ** 32
     this.size = Math.min(file.size, options.end ?? file.size)
-    this.#window = new RecordWindow(file, this.size)
+    this.#window = new RecordWindow(file, this.size, options.readBytes)
   }
 
   /** The end was reached, and the last record ends there. */

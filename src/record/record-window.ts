@@ -16,11 +16,11 @@ export class RecordWindow {
   readonly #file: ReadableFile
   readonly #end: number
 
-  /** Sees [0, end) of the file; `end` is at most its size. */
-  constructor(file: ReadableFile, end: number) {
+  /** Sees [0, end) of the file; `end` is at most its size. Reads so many bytes at a time, but a large record whole. */
+  constructor(file: ReadableFile, end: number, readBytes: number = READ_BYTES) {
     this.#file = file
     this.#end = end
-    this.bytes = new Uint8Array(Math.min(READ_BYTES, end))
+    this.bytes = new Uint8Array(Math.min(readBytes, end))
   }
 
   /** Whether [at, at + length) of the file is in memory. */

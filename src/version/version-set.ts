@@ -135,21 +135,22 @@ export class VersionSet {
 
   /**
    * Reads the store beside a writer in another process, which may replace CURRENT and remove the manifest meanwhile: starts
-   * over a bounded number of times. Undefined where there is no store. Changes nothing on disk.
+   * over a bounded number of times. Undefined where there is no store. Changes nothing on disk. `onReleased` is called when the
+   * last reference to the version is gone.
    */
   static async load(
     fs: FileSystem,
     directory: string,
+    onReleased: (version: Version) => void = () => undefined,
   ): Promise<{ version: Version; manifest: Recovered['manifest'] } | undefined> {
     for (let attempt = 1; ; attempt++) {
-      const { lifetimes } = lifetimesFor({ fs, directory })
+      const lifetimes = new LoadedLifetimes()
       try {
         const loaded = await loadManifest(fs, directory, lifetimes)
         if (loaded === undefined) return undefined
-        return {
-          version: new Version(loaded.versionId, loaded.parts, lifetimes),
-          manifest: loaded,
-        }
+        const version = new Version(loaded.versionId, loaded.parts, lifetimes)
+        lifetimes.onEnd = () => onReleased(version)
+        return { version, manifest: loaded }
       } catch (error) {
         const mayPass = hasCode(error, 'VARVE_CORRUPTION') || systemCode(error) === 'ENOENT'
         if (!mayPass || attempt === LOAD_ATTEMPTS_MAX) throw error
@@ -355,6 +356,21 @@ export class VersionSet {
       if (isSyncing || systemCode(error) === 'EIO') this.#failure = error
       throw error
     }
+  }
+}
+
+/** Of one version that was read, from a store that somebody else writes: nothing is ever removed for it. */
+class LoadedLifetimes extends FileLifetimes {
+  /** The version has no reference any more. */
+  onEnd: () => void = () => undefined
+
+  constructor() {
+    super(() => undefined)
+  }
+
+  override end(version: number): void {
+    super.end(version)
+    this.onEnd()
   }
 }
 

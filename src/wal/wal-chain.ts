@@ -21,6 +21,9 @@ import { RECORD_COMMIT, RECORD_HEADER_BYTES, RECORD_WAL_HEADER } from '../record
 import { RecordReader } from '../record/record-reader.ts'
 import { decodeWalHeader, WAL_HEADER_SEED, type WalHeader } from './wal-header.ts'
 
+/** A header is much shorter. */
+const HEADER_READ_BYTES = 4096
+
 export interface WalFile {
   readonly number: number
   readonly path: string
@@ -159,7 +162,7 @@ async function readHeader(
   log: { number: number; logId: string },
 ): Promise<WalHeader | undefined> {
   return withFile(fs, path, async (file) => {
-    const reader = openRecords(file, log.number, log.logId)
+    const reader = openRecords(file, log.number, log.logId, HEADER_READ_BYTES)
     if (await reader.next(WAL_HEADER_SEED)) {
       if (reader.type !== RECORD_WAL_HEADER)
         throw reader.corruption(0, 'a log begins without header')
@@ -173,8 +176,14 @@ async function readHeader(
   })
 }
 
-export function openRecords(file: ReadableFile, number: number, logId: string): RecordReader {
-  return new RecordReader(file, { fileNumber: number, seed: recordSeed(logId) })
+export function openRecords(
+  file: ReadableFile,
+  number: number,
+  logId: string,
+  readBytes?: number,
+): RecordReader {
+  const options = { fileNumber: number, seed: recordSeed(logId) }
+  return new RecordReader(file, readBytes === undefined ? options : { ...options, readBytes })
 }
 
 export async function withFile<T>(

@@ -49,7 +49,8 @@ export interface WalCommit {
   readonly bytes: Uint8Array
   readonly start: number
   readonly end: number
-  /** Log and offset that it stands at, for messages. */
+  /** Number and path of its log, and the offset that it stands at. */
+  readonly number: number
   readonly file: string
   readonly offset: number
   /** Its operations are in segments already; its fields may still count. */
@@ -264,7 +265,15 @@ class Replay {
     this.#commits++
     this.#bytes += end - start
     if (commitOperations(bytes, start) > 0) this.#lastTimeMs = commitTimeMs(bytes, start)
-    return this.#visit({ bytes, start, end, file: log.path, offset, isFlushed })
+    return this.#visit({
+      bytes,
+      start,
+      end,
+      number: log.number,
+      file: log.path,
+      offset,
+      isFlushed,
+    })
   }
 
   /** Seqnos are dense. Answers whether the commit's operations are in segments. */
