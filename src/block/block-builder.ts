@@ -15,12 +15,17 @@ import {
   NARROW_OFFSET_MAX,
 } from './block-format.ts'
 
-/** Up to so many bytes, a loop is faster than a view. */
-const LOOP_COPY_MAX = 24
+/** Up to so many bytes, a loop is faster than words. */
+const LOOP_COPY_MAX = 16
+/** Up to so many bytes, words are faster than a native copy: 55 against 84 ns for 100 bytes, and no view is left behind. */
+const WORD_COPY_MAX = 192
 
 export class BlockBuilder {
-  /** Where entries are written to; replaced by the owner when it needs more room. */
-  bytes: Uint8Array
+  #bytes: Uint8Array
+  #targetView: DataView
+  /** The array that the last value came from: a memtable's arena, a chunk of a segment. */
+  #source: Uint8Array
+  #sourceView: DataView
   /** Where the block begins, and where its next entry goes. */
   start = 0
   at = 0
@@ -34,13 +39,26 @@ export class BlockBuilder {
   readonly #tableBytesPerEntry: number
 
   constructor(bytes: Uint8Array, options: { tagged: boolean; blockBytes: number }) {
-    this.bytes = bytes
+    this.#bytes = bytes
+    this.#targetView = viewOf(bytes)
+    this.#source = bytes
+    this.#sourceView = this.#targetView
     this.#tagged = options.tagged
     const capacity = Math.ceil(options.blockBytes / ENTRY_BYTES_MIN) + 1
     this.#offsets = new Int32Array(capacity)
     this.#tags = new Uint8Array(capacity)
     this.#tableBytesPerEntry =
       (options.blockBytes > NARROW_OFFSET_MAX ? 4 : 2) + (options.tagged ? 1 : 0)
+  }
+
+  /** Where entries are written to; replaced by the owner when it needs more room. */
+  get bytes(): Uint8Array {
+    return this.#bytes
+  }
+
+  set bytes(bytes: Uint8Array) {
+    this.#bytes = bytes
+    this.#targetView = viewOf(bytes)
   }
 
   /** Begins an empty block at `start`. */
@@ -77,11 +95,14 @@ export class BlockBuilder {
     tag: number,
   ): void {
     const at = this.addHead(key, keyStart, keyEnd, seqno, kind, valueEnd - valueStart, tag)
-    const bytes = this.bytes
+    const bytes = this.#bytes
     const valueBytes = valueEnd - valueStart
     this.at = at + valueBytes
     if (valueBytes <= LOOP_COPY_MAX) {
       for (let i = 0; i < valueBytes; i++) bytes[at + i] = value[valueStart + i]!
+    } else if (valueBytes <= WORD_COPY_MAX) {
+      if (value !== this.#source) this.#viewSource(value)
+      copyWords(this.#targetView, at, this.#sourceView, valueStart, valueBytes)
     } else {
       // Half the cost of `value.subarray`, where `value` is a Buffer: 55 against 110 ns for 100 bytes.
       bytes.set(new Uint8Array(value.buffer, value.byteOffset + valueStart, valueBytes), at)
@@ -98,7 +119,7 @@ export class BlockBuilder {
     valueBytes: number,
     tag: number,
   ): number {
-    const bytes = this.bytes
+    const bytes = this.#bytes
     const firstKey = this.#firstKey
     const count = this.count
     const keyBytes = keyEnd - keyStart
@@ -153,7 +174,7 @@ export class BlockBuilder {
 
   /** The key of the entry added last, copied. */
   lastKey(): Buffer {
-    const bytes = this.bytes
+    const bytes = this.#bytes
     let at = this.start + this.#offsets[this.count - 1]!
     const shared = bytes[at++]!
     let rest = 0
@@ -174,7 +195,7 @@ export class BlockBuilder {
 
   /** Moves the block being built to the beginning of `bytes`. */
   moveToFront(): void {
-    if (this.count > 0) this.bytes.copyWithin(0, this.start, this.at)
+    if (this.count > 0) this.#bytes.copyWithin(0, this.start, this.at)
     this.at = this.count > 0 ? this.at - this.start : 0
     this.start = 0
   }
@@ -187,7 +208,7 @@ export class BlockBuilder {
 
   /** Writes the tables at `at`; returns the end of the block, before its trailer. */
   finish(): number {
-    this.at = this.writeTables(this.bytes, this.at)
+    this.at = this.writeTables(this.#bytes, this.at)
     return this.at
   }
 
@@ -221,6 +242,11 @@ export class BlockBuilder {
     return at + BLOCK_FOOT_BYTES
   }
 
+  #viewSource(source: Uint8Array): void {
+    this.#source = source
+    this.#sourceView = viewOf(source)
+  }
+
   #growTables(): void {
     const offsets = new Int32Array(this.#offsets.length * 2)
     offsets.set(this.#offsets)
@@ -229,4 +255,20 @@ export class BlockBuilder {
     tags.set(this.#tags)
     this.#tags = tags
   }
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}
+
+function copyWords(
+  target: DataView,
+  at: number,
+  source: DataView,
+  start: number,
+  length: number,
+): void {
+  let i = 0
+  for (; i + 4 <= length; i += 4) target.setInt32(at + i, source.getInt32(start + i, true), true)
+  for (; i < length; i++) target.setUint8(at + i, source.getUint8(start + i))
 }

@@ -158,6 +158,11 @@ export class EntrySorter {
     this.#gather(entry, commits, id)
   }
 
+  /** Whether every older entry of the key just given will be retired, whatever it is; the source may do that by itself. */
+  get isRestSuperseded(): boolean {
+    return this.#closedAbove === 0 && !this.#isGathering
+  }
+
   /** After the last entry. */
   finish(): void {
     if (this.#isGathering) this.#settle()

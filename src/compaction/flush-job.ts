@@ -22,6 +22,8 @@ import { SortedCover } from './sorted-cover.ts'
 /** An entry is as much work as so many bytes; a slice is about a thousand small entries. */
 const ENTRY_WORK = 256
 const SLICE_WORK: number = 1024 * ENTRY_WORK
+/** One that is only taken note of. */
+const SUPERSEDED_WORK = 32
 const FILES_SYNCED_TOGETHER = 16
 
 export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
@@ -74,7 +76,7 @@ class Flush {
     })
     this.#blobs.push(blobs)
     const rangeDeletes = memtable.rangeDeletes(keyspaceId)
-    const retired = new OrdinalList()
+    const retired = new OrdinalSet(this.#commitOf.length)
     const { dropFloor } = this.#job
     for (const { ordinal, seqno } of rangeDeletes) if (seqno >= dropFloor) retired.add(ordinal)
     this.#entries += rangeDeletes.length
@@ -120,7 +122,7 @@ class Flush {
     keyspace: KeyspaceSettings,
     ranges: FragmentedRanges,
     blobs: BlobSink,
-    retired: OrdinalList,
+    retired: OrdinalSet,
   ): JobSteps<void> {
     const { memtable } = this
     const { commits } = memtable
@@ -145,7 +147,7 @@ class Flush {
     let work = 0
     let lastStart = 0
     let lastEnd = -1
-    for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
+    for (iterator.seekToFirst(); iterator.valid; ) {
       // The arena stays where it is: the key before is compared in place.
       const { keyStart, keyEnd } = iterator
       const isSameKey = hasSameKey(iterator.keyBytes, keyStart, keyEnd, lastStart, lastEnd)
@@ -154,6 +156,12 @@ class Flush {
       sorter.accept(iterator, commits, this.#commitOf[iterator.ordinal]!, isSameKey)
       this.#entries++
       work += ENTRY_WORK + iterator.valueEnd - iterator.valueStart
+      if (sorter.isRestSuperseded) {
+        work += this.#retireOlder(iterator.ordinal, retired)
+        iterator.nextKey()
+      } else {
+        iterator.next()
+      }
       if (work >= SLICE_WORK) {
         work = 0
         yield undefined
@@ -165,7 +173,24 @@ class Flush {
     yield* this.#segments.settle(FILES_SYNCED_TOGETHER)
   }
 
-  *#retireAll(keyspaceId: number, retired: OrdinalList): JobSteps<void> {
+  /**
+   * Retires whatever is older of a key whose newest version decides: by links alone, without a look at the entries, each of
+   * which is a cache miss. Returns the work that it was.
+   */
+  #retireOlder(newest: number, retired: OrdinalSet): number {
+    const { memtable } = this
+    const floor = this.#job.dropFloor - memtable.firstSeqno
+    let count = 0
+    let ordinal = memtable.olderOf(newest)
+    for (; ordinal >= 0; ordinal = memtable.olderOf(ordinal)) {
+      if (ordinal >= floor) retired.add(ordinal)
+      count++
+    }
+    this.#entries += count
+    return count * SUPERSEDED_WORK
+  }
+
+  *#retireAll(keyspaceId: number, retired: OrdinalSet): JobSteps<void> {
     const iterator = this.memtable.iterator(keyspaceId)
     let work = 0
     for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
@@ -177,11 +202,7 @@ class Flush {
     iterator.close()
   }
 
-  *#writeHistory(
-    keyspace: KeyspaceSettings,
-    blobs: BlobSink,
-    retired: OrdinalList,
-  ): JobSteps<void> {
+  *#writeHistory(keyspace: KeyspaceSettings, blobs: BlobSink, retired: OrdinalSet): JobSteps<void> {
     const { memtable } = this
     const { arena, commits, firstSeqno } = memtable
     const writer = new HistoryWriter(this.#segments, {
@@ -190,10 +211,8 @@ class Flush {
       segmentBytes: this.#job.segmentBytes,
       tally: this.#tally,
     })
-    const ordinals = retired.sorted()
     let work = 0
-    for (let n = 0; n < ordinals.length; n++) {
-      const ordinal = ordinals[n]!
+    for (let ordinal = retired.nextFrom(0); ordinal >= 0; ordinal = retired.nextFrom(ordinal + 1)) {
       const kind = memtable.kindOf(ordinal)
       const keyStart = memtable.keyStart(ordinal)
       const keyEnd = memtable.keyEnd(ordinal)
@@ -232,7 +251,7 @@ class FlushOutput implements SortedOutput {
   readonly #segments: SegmentSink
   readonly #keyspace: KeyspaceSettings
   readonly #blobs: BlobSink
-  readonly #retired: OrdinalList
+  readonly #retired: OrdinalSet
   readonly #tally: EventTally
   #segment: OpenSegment | undefined
 
@@ -240,7 +259,7 @@ class FlushOutput implements SortedOutput {
     segments: SegmentSink,
     keyspace: KeyspaceSettings,
     blobs: BlobSink,
-    retired: OrdinalList,
+    retired: OrdinalSet,
     tally: EventTally,
   ) {
     this.#segments = segments
@@ -324,22 +343,29 @@ class FlushOutput implements SortedOutput {
   }
 }
 
-class OrdinalList {
-  #ordinals: Int32Array = new Int32Array(1024)
-  #count = 0
+/** Ordinals of a memtable, a bit each: collected in any order, walked in ascending order. */
+class OrdinalSet {
+  readonly #words: Int32Array
 
-  add(ordinal: number): void {
-    if (this.#count === this.#ordinals.length) {
-      const grown = new Int32Array(this.#count * 2)
-      grown.set(this.#ordinals)
-      this.#ordinals = grown
-    }
-    this.#ordinals[this.#count++] = ordinal
+  constructor(count: number) {
+    this.#words = new Int32Array((count + 31) >>> 5)
   }
 
-  /** Ascending. */
-  sorted(): Int32Array {
-    return this.#ordinals.subarray(0, this.#count).sort()
+  add(ordinal: number): void {
+    this.#words[ordinal >>> 5]! |= 1 << (ordinal & 31)
+  }
+
+  /** The smallest one at or above `from`; -1: none. */
+  nextFrom(from: number): number {
+    const words = this.#words
+    let at = from >>> 5
+    if (at >= words.length) return -1
+    let word = words[at]! & (-1 << (from & 31))
+    while (word === 0) {
+      if (++at === words.length) return -1
+      word = words[at]!
+    }
+    return at * 32 + 31 - Math.clz32(word & -word)
   }
 }
 
