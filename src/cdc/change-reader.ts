@@ -99,6 +99,7 @@ export class ChangeReader {
     const batch = new ChangeBatchBuilder(limits)
     if (this.#filter.isNone) this.skipTo(limits.upTo + 1)
     if (limits.endAfter <= 0) batch.endWith(this.#commit)
+    this.#sizer.begin(limits.maxEvents)
     while (this.#position <= batch.last && !batch.isFull) {
       this.#guard(this.#position)
       const view = this.#source.view()

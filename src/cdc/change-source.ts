@@ -102,9 +102,13 @@ export interface ChangeMemtable {
 export interface ChangeSegment {
   readonly isOpen: boolean
   open(): Promise<void>
+  /** The same on the calling thread. */
+  openSync(): void
   readonly blockCount: number
   /** Events with from <= seqno <= upTo, at most `limit`, ascending. */
   events(from: number, upTo: number, limit: number): Promise<EventRun>
+  /** The same on the calling thread. */
+  eventsSync(from: number, upTo: number, limit: number): EventRun
   /** Commit of every entry, by ordinal; NO_COMMIT for those that are no events. */
   commitsByOrdinal(): { readonly commits: CommitTable; readonly commitOf: Int32Array }
   /**

@@ -59,20 +59,24 @@ export class WindowLoader {
   ): Promise<void> {
     window.clear()
     if (!this.#skip) sizer.widen()
+    const mayRead = view.isDiskFast ?? false
     for (;;) {
       const span = Math.min(sizer.span, reach.upTo - reach.from + 1)
       const bounds = { first: reach.from, last: reach.from + span - 1 }
-      const runs = await this.#runs(view, bounds)
+      const runs = await this.#runs(view, bounds, mayRead)
       window.begin(bounds, runs, this.#isWhole())
-      const gathered = await this.#gather(window, runs, bounds, view.isDiskFast ?? false)
+      const found = { events: 0, commits: 0 }
+      for (const { events } of runs) {
+        found.events += events.count
+        found.commits += events.commits.count
+      }
+      const gathered = await this.#gather(window, runs, bounds, mayRead)
       if (gathered === undefined) {
         window.finish(bounds)
-        sizer.fitted(span, window.arena.count, window.arena.usedBytes)
+        sizer.fitted(span, found, window.arena.usedBytes)
         return
       }
-      let wanted = 0
-      for (const run of runs) wanted += run.events.count
-      sizer.overflowed(span, gathered, wanted)
+      sizer.overflowed(span, gathered, found.events)
     }
   }
 
@@ -101,7 +105,7 @@ export class WindowLoader {
     return undefined
   }
 
-  async #runs(view: ChangeView, bounds: Bounds): Promise<OpenRun[]> {
+  async #runs(view: ChangeView, bounds: Bounds, mayRead: boolean): Promise<OpenRun[]> {
     const catalog = new SegmentCatalog(view.listSegments())
     const metas = this.#skip
       ? catalog.within({ from: bounds.first, upTo: bounds.last }, this.#filter)
@@ -109,11 +113,16 @@ export class WindowLoader {
     const runs: OpenRun[] = []
     for (const meta of metas) {
       const segment = view.segment(meta)
-      if (!segment.isOpen) await segment.open()
+      // Each await of the thread pool costs more than the reading, where the page cache has what is asked for.
+      if (mayRead) segment.openSync()
+      else if (!segment.isOpen) await segment.open()
       const seen = this.#tally.opened(meta, segment.blockCount)
-      const events = this.#skip
-        ? await segment.events(bounds.first, bounds.last, bounds.last - bounds.first + 1)
-        : await this.#readWhole(segment, meta, bounds)
+      const { first, last } = bounds
+      const limit = last - first + 1
+      let events: EventRun
+      if (!this.#skip) events = await this.#readWhole(segment, meta, bounds)
+      else if (mayRead) events = segment.eventsSync(first, last, limit)
+      else events = await segment.events(first, last, limit)
       if (events.count > 0) runs.push({ meta, events, segment, seen })
     }
     return runs

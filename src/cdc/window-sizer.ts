@@ -9,6 +9,8 @@
  */
 
 const FIRST_SPAN = 256
+/** A batch that asks for more than that is given by one window, up to so many events. */
+const FIRST_SPAN_MAX = 1024
 /** Room for the end of a commit, and for what a filter leaves out. */
 const FIRST_SPAN_MIN = 16
 const GROWTH = 16
@@ -16,8 +18,10 @@ const GROWTH = 16
 const SPAN_MAX = 2 ** 20
 /** A seqno's slot, with or without an event. */
 const SLOT_BYTES = 24
-/** An event's rows in the run of the change index and its commits, and its place in file order. */
-const EVENT_OVERHEAD_BYTES = 40
+/** An event's rows in the run of the change index, and its place in file order. */
+const EVENT_BYTES = 20
+/** A commit's row there. */
+const COMMIT_BYTES = 28
 
 export class WindowSizer {
   /** Bytes of keys and values that one window may gather. */
@@ -26,17 +30,29 @@ export class WindowSizer {
   readonly batchBytes: number
   readonly #windowBytes: number
   readonly #spanMax: number
+  readonly #expected: number
   #span: number
+  #isFirst = true
 
-  constructor(memoryBudgetBytes: number, expectedEvents: number = FIRST_SPAN) {
+  constructor(memoryBudgetBytes: number, expectedEvents: number = Infinity) {
     this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 8))
     this.#windowBytes = Math.max(1, memoryBudgetBytes - this.batchBytes)
     // Entries without any bytes still take their columns.
     this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 3) / 4))
     const columns = Math.floor(this.#windowBytes / SLOT_BYTES)
     this.#spanMax = Math.min(SPAN_MAX, Math.max(1, columns))
-    const first = Math.max(FIRST_SPAN_MIN, Math.min(FIRST_SPAN, expectedEvents))
-    this.#span = Math.min(first, this.#spanMax)
+    this.#expected = expectedEvents
+    this.#span = this.#firstSpan(FIRST_SPAN)
+  }
+
+  /** The first window is about to be read for a batch of at most so many events: one window gives it, rather than two. */
+  begin(maxEvents: number): void {
+    if (this.#isFirst && maxEvents > FIRST_SPAN) this.#span = this.#firstSpan(maxEvents)
+  }
+
+  #firstSpan(events: number): number {
+    const wanted = Math.min(events, this.#expected, FIRST_SPAN_MAX)
+    return Math.min(Math.max(FIRST_SPAN_MIN, wanted), this.#spanMax)
   }
 
   /** Seqnos to take next. */
@@ -49,9 +65,11 @@ export class WindowSizer {
     this.#span = this.#spanMax
   }
 
-  /** A window of `span` seqnos gathered so many entries, with so many bytes of keys and values. */
-  fitted(span: number, entries: number, bytes: number): void {
-    const perSeqno = (bytes + entries * EVENT_OVERHEAD_BYTES) / span + SLOT_BYTES
+  /** A window of `span` seqnos gathered so many events of so many commits, with so many bytes of keys and values. */
+  fitted(span: number, found: { events: number; commits: number }, bytes: number): void {
+    this.#isFirst = false
+    const index = found.events * EVENT_BYTES + found.commits * COMMIT_BYTES
+    const perSeqno = (bytes + index) / span + SLOT_BYTES
     const affordable = Math.min(
       Math.floor((this.#windowBytes * 0.95) / perSeqno),
       bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.95) / bytes),
@@ -63,6 +81,7 @@ export class WindowSizer {
 
   /** A window of `span` seqnos was given up with `gathered` of `wanted` entries read. */
   overflowed(span: number, gathered: number, wanted: number): void {
+    this.#isFirst = false
     const share = Math.min(0.5, (gathered / Math.max(1, wanted)) * 0.8)
     this.#span = Math.max(1, Math.floor(span * share))
   }

@@ -20,14 +20,9 @@
  * In memory: typed arrays, no object per block. The binary search compares two 32-bit words taken after the prefix that all
  * separators share, and looks at whole separators only when both are equal. About 40 bytes a block.
  */
-import { compareBytes, EMPTY_BYTES, copyBytes } from '../base/bytes.ts'
-import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
+import { compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import { type ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
-import { BLOCK_FOOT_BYTES, BLOCK_TRAILER_BYTES, ENTRY_BYTES_MIN } from '../block/block-format.ts'
-import { COMPRESSION_RATIO_MAX } from '../block/codec.ts'
-
-/** A separator that stands before every version of its key. */
-const ALL_VERSIONS: number = Number.POSITIVE_INFINITY
+import { ALL_VERSIONS, type BlockIndexBounds, BlockIndexDecoder } from './block-index-decoder.ts'
 
 /** Writes the index while blocks are finished. */
 export class BlockIndexBuilder {
@@ -78,18 +73,8 @@ export class BlockIndexBuilder {
   }
 }
 
-/** What the footer, already checked, says about the blocks; the index must fit it. */
-export interface BlockIndexBounds {
-  readonly byKey: boolean
-  readonly blocks: number
-  readonly entries: number
-  /** Bytes of all blocks in the file. */
-  readonly dataBytes: number
-  readonly largestBlockBytes: number
-}
-
-/** Up to here a loop copies faster than a native call. */
-const SHORT_BYTES = 64
+/** So many blocks are decoded by one call. */
+const SLICE_BLOCKS = 64
 
 export class BlockIndex {
   readonly count: number
@@ -118,76 +103,39 @@ export class BlockIndex {
       reader.fail(`${count} blocks are in the index, not ${bounds.blocks}`)
     this.count = count
     this.isByKey = bounds.byKey
-    this.positions = new Float64Array(count + 1)
-    this.rawBytes = new Int32Array(count)
-    this.firstOrdinals = new Int32Array(count + 1)
-    this.#starts = new Int32Array(count + 1)
-    let separators = new Uint8Array(bounds.byKey ? Math.max(256, reader.remaining) : 0)
-    let seqnos: Float64Array | undefined
-    let position = 0
-    let ordinal = 0
-    let end = 0
-    for (let i = 0; i < count; i++) {
-      const storedBytes = reader.bounded(bounds.dataBytes - position, 'bytes of a block')
-      const rawBytes = reader.bounded(bounds.largestBlockBytes, 'decompressed bytes of a block')
-      const entries = reader.bounded(bounds.entries - ordinal, 'entries of a block')
-      if (storedBytes <= BLOCK_TRAILER_BYTES) reader.fail('a block has no bytes')
-      if (entries === 0 || rawBytes < entries * ENTRY_BYTES_MIN + BLOCK_FOOT_BYTES) {
-        reader.fail('a block is too small for its entries')
-      }
-      if (rawBytes > storedBytes * COMPRESSION_RATIO_MAX) {
-        reader.fail(`${storedBytes} bytes of a block cannot become ${rawBytes}`)
-      }
-      position += storedBytes
-      ordinal += entries
-      this.positions[i + 1] = position
-      this.rawBytes[i] = rawBytes
-      this.firstOrdinals[i + 1] = ordinal
-      this.#starts[i] = end
-      if (!bounds.byKey || i === 0) continue
-      const before = this.#starts[i - 1]!
-      const shared = reader.bounded(end - before, 'shared bytes of a separator')
-      const coded = reader.bounded(2 * KEY_BYTES_MAX + 1, 'length of a separator')
-      const rest = (coded - (coded % 2)) / 2
-      const length = shared + rest
-      // The block itself begins with a key at least as long: so all separators together are smaller than the data.
-      if (length > KEY_BYTES_MAX || length > rawBytes) reader.fail('a separator is too long')
-      if (rest > reader.remaining) reader.fail('a separator is cut off')
-      if (end + length > separators.length) {
-        const grown = new Uint8Array(Math.max(separators.length * 2, end + length))
-        grown.set(separators)
-        separators = grown
-      }
-      // Byte by byte where it is short, which is the rule: a view for each block cost half of opening a segment.
-      if (shared > SHORT_BYTES) separators.copyWithin(end, before, before + shared)
-      else for (let k = 0; k < shared; k++) separators[end + k] = separators[before + k]!
-      copyBytes(separators, end + shared, reader.bytes, reader.position, reader.position + rest)
-      reader.position += rest
-      const continuedBelow = coded % 2 === 1 ? reader.varint() : ALL_VERSIONS
-      const order =
-        i === 1 ? 1 : compareBytes(separators, end, end + length, separators, before, end)
-      if (continuedBelow !== ALL_VERSIONS && seqnos === undefined) {
-        seqnos = new Float64Array(count).fill(ALL_VERSIONS)
-      }
-      if (seqnos !== undefined) seqnos[i] = continuedBelow
-      if (order < 0 || (order === 0 && !(continuedBelow < (seqnos?.[i - 1] ?? ALL_VERSIONS)))) {
-        reader.fail('separators are not ascending')
-      }
-      end += length
+    const decoder = new BlockIndexDecoder(reader, bounds)
+    for (let to = 0; to < count; ) {
+      to = Math.min(count, to + SLICE_BLOCKS)
+      decoder.decode(to)
     }
-    if (position !== bounds.dataBytes) reader.fail('blocks do not fill the data')
-    if (ordinal !== bounds.entries) reader.fail('blocks do not hold all entries')
+    if (decoder.position !== bounds.dataBytes) reader.fail('blocks do not fill the data')
+    if (decoder.ordinal !== bounds.entries) reader.fail('blocks do not hold all entries')
     if (reader.remaining > 0) reader.fail('bytes are left behind the last block')
+    const { end, separators } = decoder
+    this.positions = decoder.positions
+    this.rawBytes = decoder.rawBytes
+    this.firstOrdinals = decoder.firstOrdinals
+    this.#starts = decoder.starts
     this.#starts[count] = end
     this.#separators = separators.length > 2 * end ? separators.slice(0, end) : separators
-    this.#seqnos = seqnos
+    this.#seqnos = decoder.seqnos
     this.#prefixBytes = bounds.byKey ? this.#sharedPrefix() : 0
     this.#high = new Int32Array(bounds.byKey ? count : 0)
     this.#low = new Int32Array(bounds.byKey ? count : 0)
-    for (let i = 1; i < this.#high.length; i++) {
-      const at = this.#starts[i]! + this.#prefixBytes
-      this.#high[i] = wordAt(this.#separators, at, this.#starts[i + 1]!)
-      this.#low[i] = wordAt(this.#separators, at + 4, this.#starts[i + 1]!)
+    for (let from = 1; from < this.#high.length; from += SLICE_BLOCKS) {
+      this.#takeWords(from, Math.min(from + SLICE_BLOCKS, count))
+    }
+  }
+
+  #takeWords(from: number, to: number): void {
+    const separators = this.#separators
+    const starts = this.#starts
+    const prefixBytes = this.#prefixBytes
+    for (let i = from; i < to; i++) {
+      const at = starts[i]! + prefixBytes
+      const end = starts[i + 1]!
+      this.#high[i] = wordAt(separators, at, end)
+      this.#low[i] = wordAt(separators, at + 4, end)
     }
   }
 

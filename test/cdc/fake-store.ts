@@ -137,7 +137,16 @@ export class FakeSegment implements ChangeSegment {
     return Promise.resolve()
   }
 
+  openSync(): void {
+    if (!this.isOpen) this.opens++
+    this.isOpen = true
+  }
+
   events(from: number, upTo: number, limit: number): Promise<EventRun> {
+    return Promise.resolve(this.eventsSync(from, upTo, limit))
+  }
+
+  eventsSync(from: number, upTo: number, limit: number): EventRun {
     const { commits, commitOf } = this.commitsByOrdinal()
     const found = this.entries
       .map((entry, ordinal) => ({ entry, ordinal }))
@@ -145,14 +154,14 @@ export class FakeSegment implements ChangeSegment {
       .filter(({ entry }) => entry.seqno >= from && entry.seqno <= upTo)
       .sort((a, b) => a.entry.seqno - b.entry.seqno)
     const taken = found.slice(0, limit)
-    return Promise.resolve({
+    return {
       count: taken.length,
       seqnos: Float64Array.from(taken, ({ entry }) => entry.seqno),
       ordinals: Int32Array.from(taken, ({ ordinal }) => ordinal),
       commitIds: Int32Array.from(taken, ({ ordinal }) => commitOf[ordinal]!),
       commits,
       next: found[limit]?.entry.seqno ?? upTo + 1,
-    })
+    }
   }
 
   commitsByOrdinal(): { commits: CommitTable; commitOf: Int32Array } {
