@@ -152,8 +152,9 @@ export class Life {
     if (roll < 75) return this.#ack()
     if (roll < 79) return this.#consumer()
     if (roll < 83) return this.#keyspace()
-    if (roll < 86) return this.#snapshot()
-    if (roll < 89) return this.#scan()
+    if (roll < 85) return this.#snapshot()
+    if (roll < 87) return this.#scan()
+    if (roll < 89) return this.#readDurable()
     if (roll < 91) return this.#truncateHistory()
     if (roll < 97) return this.#passTime()
     return this.#reopen()
@@ -298,6 +299,30 @@ export class Life {
     await this.#awaited('scan', scan.nextBatch(500))
     this.#noteToken(scan)
     await this.#awaited('scan', scan.close())
+  }
+
+  /** What a reader of durable events was given is a promise: no power cut may take it back. */
+  async #readDurable(): Promise<void> {
+    const name = this.#activeConsumer()
+    const handle = name === undefined ? undefined : this.#consumers.get(name)
+    const { floor } = this.store!.history()
+    if (handle === undefined || this.#chance(0.3)) {
+      const scan = this.store!.scanSinceSeqno(floor, { visibility: 'durable' })
+      const events = await this.#awaited('durable scan', scan.nextBatch(5000))
+      this.#noteToken(scan)
+      await this.#awaited('durable scan', scan.close())
+      this.#durable(events?.at(-1)?.seqno ?? 0)
+      return
+    }
+    const batches = handle.batches({ visibility: 'durable', stopAtLatest: true })
+    for (;;) {
+      const result = await this.#awaited('durable batches', batches.next())
+      if (result === undefined || result.done === true) break
+      this.#durable(result.value.upTo)
+      const { token, next } = result.value
+      const epochs = this.promised.epochs.length
+      this.promised.tokens.push({ token: token as string, next, epochs })
+    }
   }
 
   #noteToken(scan: ChangeScan): void {

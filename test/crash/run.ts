@@ -1,7 +1,8 @@
 /**
  * Every crash point of some seeds, on each kind of disk: `npm run test:crash`.
  *
- * `npx tsx test/crash/run.ts [first seed] [count of seeds] [share of operations]`; a single one to look into:
+ * `npx tsx test/crash/run.ts [first seed] [count of seeds] [share of operations] [--mixed disks that lost a part, each
+ * operation]`; a single one to look into:
  * `npx tsx test/crash/run.ts --seed 7 --operation 133`.
  */
 import { fork } from 'node:child_process'
@@ -16,6 +17,7 @@ const { values, positionals } = parseArgs({
     seed: { type: 'string' },
     operation: { type: 'string' },
     share: { type: 'string' },
+    mixed: { type: 'string', default: '1' },
     verbose: { type: 'boolean' },
   },
 })
@@ -54,7 +56,7 @@ async function runAll(): Promise<void> {
 /** A process for each seed: what one leaves behind cannot help another. */
 function inProcess(seed: number, share: string): Promise<Swept | undefined> {
   return new Promise((resolve) => {
-    const args = ['--seed', String(seed), '--share', share]
+    const args = ['--seed', String(seed), '--share', share, '--mixed', values.mixed]
     const child = fork(fileURLToPath(import.meta.url), args)
     let swept: Swept | undefined
     child.on('message', (message) => (swept = message as Swept))
@@ -71,6 +73,7 @@ async function runOne(seed: number): Promise<void> {
       steps: STEPS,
       share: Number(values.share ?? 1),
       againShare: 0.2,
+      mixed: Number(values.mixed),
       ...(values.operation === undefined ? {} : { only: Number(values.operation) }),
       onPoint: ({ name }) => {
         if (values.verbose === true) console.log(name)

@@ -23,6 +23,8 @@ export interface SweepOptions {
   readonly share: number
   /** Share of the points after which the process dies a second time. */
   readonly againShare: number
+  /** Disks of which a part is lost, for each operation; 1 when it is not given. */
+  readonly mixed?: number
   /** Only this operation; for looking into one. */
   readonly only?: number
   readonly onPoint?: (point: CrashPoint) => void
@@ -75,13 +77,13 @@ export async function sweep(options: SweepOptions): Promise<Swept> {
   return swept
 }
 
-function chosen({ share, seed, only }: SweepOptions, random: () => number): Choice {
+function chosen({ share, seed, only, mixed = 1 }: SweepOptions, random: () => number): Choice {
   return (n) => {
-    const mixed = { seed: seed * 100_003 + n }
-    const all: readonly Unsynced[] = ['lost', 'kept', mixed]
+    const parts = Array.from({ length: mixed }, (_, i) => ({ seed: seed * 100_003 + n + i * 7919 }))
+    const all: readonly Unsynced[] = ['lost', 'kept', ...parts]
     if (only !== undefined) return n === only ? all : []
     if (share >= 1) return all
-    return random() < share ? [all[Math.floor(random() * 3)]!] : []
+    return random() < share ? [all[Math.floor(random() * all.length)]!] : []
   }
 }
 

@@ -75,8 +75,17 @@ interface Row {
   readonly details?: (stage: Stage) => Record<string, unknown>
 }
 
-const read = (scan: { nextBatch(): Promise<unknown>; close(): Promise<void> }): Promise<unknown> =>
-  scan.nextBatch().finally(() => scan.close())
+async function read(scan: {
+  nextBatch(): Promise<unknown>
+  close(): Promise<void>
+}): Promise<unknown> {
+  try {
+    return await scan.nextBatch()
+  } finally {
+    await scan.close()
+  }
+}
+
 const aborted = AbortSignal.abort(new Error('enough'))
 const someText = expect.any(String) as unknown
 
@@ -344,7 +353,11 @@ const rows: readonly Row[] = [
     when: 'a readOnly store is asked for a consumer',
     run: async ({ place }) => {
       const reader = await place.open({ readOnly: true })
-      return reader.consumer('mine').finally(() => reader.close())
+      try {
+        return await reader.consumer('mine')
+      } finally {
+        await reader.close()
+      }
     },
     details: () => ({ reason: 'readOnly' }),
   },
@@ -391,7 +404,11 @@ const rows: readonly Row[] = [
       const name = place.fs.list(LOCATION).find((one) => one.endsWith('.seg'))!
       place.fs.corrupt(`${LOCATION}/${name}`, 30, Buffer.from([0xff, 0xff]))
       const again = await place.open()
-      return read(again.scanSinceSeqno(3)).finally(() => again.close())
+      try {
+        return await read(again.scanSinceSeqno(3))
+      } finally {
+        await again.close()
+      }
     },
     details: () => ({ file: expect.stringMatching(/\.seg$/), offset: expect.any(Number) }),
   },
