@@ -32,6 +32,7 @@ export class ChangeFeed {
   readonly #timers: Timers
   readonly #waiters = new Set<FeedWaiter>()
   #isScheduled = false
+  #isDraining = false
   /** Tails that were opened and have neither ended nor been closed. */
   #open = 0
   /** Reads by tails that are running. */
@@ -58,6 +59,7 @@ export class ChangeFeed {
    * have got what there is; those that nobody reads are not waited for.
    */
   async drain(): Promise<void> {
+    this.#isDraining = true
     this.#wakeAll()
     let quiet = 0
     let reads = this.#reads
@@ -70,7 +72,13 @@ export class ChangeFeed {
 
   /** The store is closed: who still waits learns it. */
   end(): void {
+    this.#isDraining = true
     this.#wakeAll()
+  }
+
+  /** The store closes, and what was called before is committed, and synced if it could be: nothing more will come. */
+  get isDraining(): boolean {
+    return this.#isDraining
   }
 
   /** Puts a waiter on the list. What it waits for may have come already: it must have looked in the same turn. */

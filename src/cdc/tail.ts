@@ -150,7 +150,7 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
     }
     const now = this.#isDurable ? source.durable : source.latest
     if (this.#reader.position <= now) return undefined
-    if (this.#stopAtLatest || source.status !== 'open') {
+    if (this.#stopAtLatest || this.#feed.isDraining || source.status === 'closed') {
       this.#end()
       return undefined
     }

@@ -86,6 +86,9 @@ class Replication {
 
   async run(): Promise<{ latest: number }> {
     const { stopAtLatest = false } = this.#options
+    const { feed } = this.#source.changes
+    // As an open tail: a close of the source lets what is committed through, also to a replica that is still catching up.
+    feed.opened()
     try {
       if (!this.#isAborted) {
         // A readOnly source has nothing to sync; what it sees is what there is.
@@ -96,6 +99,8 @@ class Replication {
       }
     } catch (error) {
       if (!this.#endsQuietly(error)) throw error
+    } finally {
+      feed.ended()
     }
     await this.#replica.sync()
     return { latest: this.#replica.latestSeqno }
@@ -150,8 +155,19 @@ class Replication {
     return encodeToken({ storeId, epochId: epoch.id, epochFirst: epoch.first, next })
   }
 
-  /** Applies whole commits in pieces, each of which finds its keyspaces made as they were at the source. */
+  /** A closing source waits for it. */
   async #take(events: readonly ChangeEvent[], token: ResumeToken): Promise<void> {
+    const { feed } = this.#source.changes
+    feed.readBegins()
+    try {
+      await this.#applyAll(events, token)
+    } finally {
+      feed.readEnds()
+    }
+  }
+
+  /** Applies whole commits in pieces, each of which finds its keyspaces made as they were at the source. */
+  async #applyAll(events: readonly ChangeEvent[], token: ResumeToken): Promise<void> {
     let start = 0
     for (const [index, event] of events.entries()) {
       // What comes behind may be of another keyspace of the same name.

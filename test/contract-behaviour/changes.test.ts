@@ -384,3 +384,20 @@ test('values in blob files come whole', async () => {
   await never.flush()
   expect(never.stats().blobs).toEqual({ files: 0, bytes: 0, liveBytes: 0 })
 })
+
+test('a close delivers what was called before it, to tails of both visibilities, before it ends them', async () => {
+  for (const visibility of ['committed', 'durable'] as const) {
+    const db = await memoryPlace().open()
+    const tail = db.tail({ from: 'now', visibility })
+    const found: number[] = []
+    const reading = (async () => {
+      for await (const batch of tail) found.push(...seqnos(batch.events))
+    })()
+    await Promise.resolve()
+    const written = Promise.all([db.put('a', '1'), db.put('b', '1')])
+    await db.close()
+    await written
+    await reading
+    expect(found).toEqual([1, 2])
+  }
+})
