@@ -12,6 +12,7 @@ import { addCompact } from './commands/compact.ts'
 import { addConsumers } from './commands/consumers.ts'
 import { addCount } from './commands/count.ts'
 import { addDelete } from './commands/delete.ts'
+import { addDemo } from './commands/demo.ts'
 import { addDump } from './commands/dump.ts'
 import { addExport } from './commands/export.ts'
 import { addGet } from './commands/get.ts'
@@ -47,6 +48,7 @@ const COMMANDS = [
   addExport,
   addDump,
   addBench,
+  addDemo,
 ]
 
 const EXIT_CODES = `

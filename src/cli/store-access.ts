@@ -10,6 +10,7 @@ import type { Keyspace } from '../db/keyspace.ts'
 import type { KeyspaceOptions, OpenOptions } from '../db/options.ts'
 import { Varve } from '../db/varve.ts'
 import { createNodeFileSystem } from '../env/node-file-system.ts'
+import { hasStore } from '../version/orphans.ts'
 import type { Version } from '../version/version.ts'
 import { VersionSet } from '../version/version-set.ts'
 import { notFoundError, usageError } from './exit-codes.ts'
@@ -85,6 +86,12 @@ export async function loadVersion(location: string): Promise<Version> {
   const loaded = await VersionSet.load(fs, fs.canonicalPath(location))
   if (loaded === undefined) throw notFoundError(`There is no store in ${location}.`)
   return loaded.version
+}
+
+/** Whether a store was made there, whatever has become of it. */
+export function hasStoreAt(location: string): boolean {
+  const fs = createNodeFileSystem()
+  return isStoreThere(location) && hasStore(fs, fs.canonicalPath(location))
 }
 
 /** Whether there is a directory to look for a store in. */

@@ -1,5 +1,4 @@
 /** changes, apply and replicate, through the built command. */
-import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -132,22 +131,6 @@ describe('changes', () => {
     following.kill('SIGINT')
     expect(await ended(following)).toBe(0)
   })
-
-  test('ends quietly when nobody reads on', () => {
-    place.write(
-      'many.ndjson',
-      Array.from({ length: 5_000 }, (_, i) => `{"key":"k${i}","value":"x"}\n`).join(''),
-    )
-    place.ok(['import', 'many', 'many.ndjson'])
-    const command = path.join(builtPackage(), 'dist', 'cli', 'varve.js')
-    const { stdout, stderr, status } = spawnSync(
-      'bash',
-      ['-c', `"${process.execPath}" "${command}" changes many | head -n 1; exit \${PIPESTATUS[0]}`],
-      { cwd: place.directory, encoding: 'utf8' },
-    )
-    expect(stdout.split('\n')).toHaveLength(2)
-    expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
-  })
 })
 
 describe('apply', () => {
@@ -163,6 +146,18 @@ describe('apply', () => {
       latest: 4,
     })
     expect(place.run(['put', 'r', 'a', 'b'])).toMatchObject({ code: 1 })
+  })
+
+  test('leaves a store alone that is no copy of the source', () => {
+    place.ok(['put', 'own', 'a', '1', '--create'])
+    const stream = place.ok(['changes', 's'])
+    expect(place.run(['apply', 'own'], stream)).toMatchObject({ code: 2, stdout: '' })
+    expect(place.run(['apply', 'own'], place.ok(['changes', 's', '--events-only'])).code).toBe(2)
+    expect(place.ok(['changes', 'own', '--events-only'])).toContain('"seqno":1,')
+    place.ok(['put', 'own', 'b', '2'])
+    place.ok(['checkpoint', 's', 'base'])
+    place.ok(['apply', 'base'], stream)
+    expect(JSON.parse(place.ok(['history', 'base', '--json']))).toMatchObject({ role: 'replica' })
   })
 
   test('refuses a hole, a stream of another store, and lines that are no events', () => {
@@ -211,8 +206,26 @@ describe('replicate', () => {
 
   test('refuses a primary as its target, and a source that is not there', () => {
     place.ok(['put', 'p', 'a', '1', '--create'])
+    expect(place.run(['replicate', 's', 'p'])).toMatchObject({ code: 2, stdout: '' })
+    expect(place.run(['replicate', 's', 's'])).toMatchObject({ code: 2, stdout: '' })
+    // Neither has become a replica by that.
+    place.ok(['put', 'p', 'b', '2'])
+    place.ok(['put', 's', 'b', '2'])
     expect(place.run(['replicate', 'nowhere', 'x']).code).toBe(3)
     expect(fs.existsSync(place.path('x'))).toBe(false)
+  })
+
+  test('takes a checkpoint for its base, unless that has gone on by itself', () => {
+    place.ok(['checkpoint', 's', 'first'])
+    place.ok(['checkpoint', 's', 'second'])
+    place.ok(['put', 's', 'c', '3'])
+    expect(place.run(['replicate', 'first', 's'])).toMatchObject({ code: 6, stdout: '' })
+    place.ok(['put', 's', 'd', '4'])
+    place.ok(['replicate', 's', 'first'])
+    expect(place.ok(['changes', 'first'])).toBe(place.ok(['changes', 's']))
+    place.ok(['put', 'second', 'x', 'y'])
+    expect(place.run(['replicate', 's', 'second'])).toMatchObject({ code: 6, stdout: '' })
+    place.ok(['put', 'second', 'x', 'z'])
   })
 
   test('follows until it is interrupted', async () => {

@@ -73,6 +73,16 @@ test('what was mistyped is recognized', () => {
   )
 })
 
+test('put, merge and delete say the seqno, and print nothing', () => {
+  const told = (seqno: number): object => ({ code: 0, stdout: '', stderr: `seqno ${seqno}\n` })
+  expect(place.run(['put', 'said', 'a', '1', '--create'])).toEqual(told(1))
+  expect(place.run(['put', 'said', 'b', '-', '--no-sync'], 'from stdin')).toEqual(told(2))
+  expect(place.run(['delete', 'said', 'a'])).toEqual(told(3))
+  const merge = ['merge', 'said', 'b', 'x', '-k', 'm', '--operator', 'append', '--create']
+  expect(place.run(merge)).toEqual(told(4))
+  expect(place.ok(['get', 'said', 'b'])).toBe('from stdin\n')
+})
+
 test('put makes neither store nor keyspace unasked', () => {
   expect(place.run(['put', 'new', 'a', 'b'])).toMatchObject({ code: 3 })
   expect(place.run(['put', 's', 'a', 'b', '-k', 'new'])).toMatchObject({ code: 3 })
@@ -121,6 +131,8 @@ test('count counts', () => {
   expect(place.ok(['count', 's'])).toBe('4\n')
   expect(place.ok(['count', 's', '--prefix', 'city:'])).toBe('2\n')
   expect(place.run(['count', 'nowhere']).code).toBe(3)
+  expect(place.run(['count', 's', '--prefix', 'zz', '-e', 'hex']).code).toBe(2)
+  expect(place.run(['count', 's', '-k', 'none']).code).toBe(3)
 })
 
 describe('delete', () => {

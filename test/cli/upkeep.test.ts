@@ -129,7 +129,11 @@ test('compact leaves state and stream as they were', () => {
 })
 
 test('checkpoint copies into an empty directory only', () => {
-  expect(place.run(['checkpoint', 's', 'backup'])).toMatchObject({ code: 0, stdout: '' })
+  expect(place.run(['checkpoint', 's', 'backup'])).toEqual({
+    code: 0,
+    stdout: '',
+    stderr: 'backup holds everything up to seqno 1,003\n',
+  })
   expect(place.ok(['scan', 'backup'])).toBe(place.ok(['scan', 's']))
   expect(place.run(['checkpoint', 's', 'backup']).code).toBe(2)
   expect(place.run(['checkpoint', 'nowhere', 'backup2']).code).toBe(3)
@@ -178,6 +182,22 @@ describe('dump', () => {
   })
 })
 
+test('demo shows layers and skipping, and a replica that is the same', () => {
+  const demo = ['demo', '-n', '3000', '--directory', '.']
+  const text = place.ok(demo)
+  expect(text).toMatch(/^ {2}L0 .*░/m)
+  expect(text).toMatch(/^ +1 +6,002 +\d+ +0 /m)
+  expect(text).toMatch(/ {2}same$/m)
+  expect(JSON.parse(place.ok([...demo, '--json']))).toMatchObject({ events: 6002, isSame: true })
+  const made = (): string[] =>
+    fs.readdirSync(place.directory).filter((name) => name.startsWith('varve-demo-'))
+  expect(made()).toEqual([])
+  expect(place.run([...demo, '--keep']).stderr).toContain('varve-demo-')
+  expect(place.ok(['verify', `${made()[0]!}/replica`])).toMatch(/^ok: /)
+  expect(place.run(['demo', '-n', '0']).code).toBe(2)
+  expect(place.run(['demo', '--directory', 'nowhere']).code).toBe(3)
+})
+
 test('bench measures and leaves nothing behind', () => {
   const results = JSON.parse(place.ok(['bench', '-n', '2000', '--directory', '.', '--json'])) as {
     what: string
@@ -187,6 +207,8 @@ test('bench measures and leaves nothing behind', () => {
     [],
   )
   expect(place.run(['bench', '-n', '0']).code).toBe(2)
+  expect(place.run(['bench', '--directory', 'nowhere']).code).toBe(3)
+  expect(place.ok(['bench', '-n', '100', '--directory', '.'])).toMatch(/^get, random +100 /m)
 })
 
 function largest(store: string, ending: string): string {

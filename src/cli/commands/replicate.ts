@@ -4,6 +4,7 @@ import type { Varve } from '../../db/varve.ts'
 import { DirectoryWatch, waited } from '../change-stream.ts'
 import { examples } from '../examples.ts'
 import { untilInterrupted } from '../interrupts.ts'
+import { checkReplicaTarget, checkTwoStores } from '../replica-target.ts'
 import { addOperatorsOption, type StoreChoice, wholeNumber } from '../shared-options.ts'
 import { withReader, withWriter } from '../store-access.ts'
 import type { Terminal } from '../terminal.ts'
@@ -32,12 +33,14 @@ export function addReplicate(program: Command, terminal: Terminal): void {
     )
     .action((from: string, to: string, choice: Choice) =>
       untilInterrupted((signal) =>
-        withReader(from, choice, (source) =>
-          withWriter(to, { ...choice, create: true, role: 'replica' }, async (replica) => {
+        withReader(from, choice, async (source) => {
+          checkTwoStores(from, to)
+          await checkReplicaTarget(to, choice, source.history())
+          await withWriter(to, { ...choice, create: true, role: 'replica' }, async (replica) => {
             const latest = await run({ from, source, replica, choice, signal }, terminal)
             terminal.note(`${to} holds everything up to seqno ${countText(latest)}`)
-          }),
-        ),
+          })
+        }),
       ),
     )
 }

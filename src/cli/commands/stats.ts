@@ -1,6 +1,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
+import type { StoreStats } from '../../db/stats.ts'
 import type { Varve } from '../../db/varve.ts'
 import { parseFileName } from '../../env/file-names.ts'
 import type { KeyspaceFiles, Version } from '../../version/version.ts'
@@ -32,40 +33,56 @@ export function addStats(program: Command, terminal: Terminal): void {
     )
     .action((location: string, choice: Choice) =>
       withReader(location, choice, async (store) => {
-        const version = await loadVersion(location)
-        // The log is read by its writer: a reader knows of it only what stands in the directory.
-        const stats = { ...store.stats(), wal: logsIn(location) }
-        if (choice.json === true) return terminal.json({ location, role: store.role, ...stats })
-        const { floor, latest } = store.history()
-        const segments = [...version.segments()]
-        const segmentBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0)
-        await terminal.line(
-          `${terminal.bold(location)}  ${store.role}, latest ${countText(latest)}, floor ${countText(floor)}`,
-        )
-        await terminal.line(
-          `segments ${segments.length}, ${bytesText(segmentBytes)}; ` +
-            `blobs ${stats.blobs.files}, ${bytesText(stats.blobs.bytes)} ` +
-            `(${bytesText(stats.blobs.liveBytes)} live); ` +
-            `log ${stats.wal.files}, ${bytesText(stats.wal.bytes)}`,
-        )
-        const axis = { first: 1, last: Math.max(latest, 1) }
-        for (const { id, name, options, droppedAt } of version.state.keyspaces) {
-          const operator = options.mergeOperator
-          const about = [
-            ...(operator === undefined ? [] : [`merge operator ${operator}`]),
-            ...(droppedAt === undefined ? [] : [`dropped at ${countText(droppedAt)}`]),
-          ]
-          const ruler = rulerOf(axis)
-          const title = `keyspace ${terminal.bold(name)}`
-          await terminal.line('')
-          await terminal.line(about.length === 0 ? title : `${title}, ${about.join(', ')}`)
-          const layers = layersOf(version.files(id), memtableOf(store, version))
-          const nameWidth = Math.max(...layers.map((layer) => layer.name.length))
-          await terminal.line(terminal.dim(`  ${''.padEnd(nameWidth)}  ${ruler}`))
-          for (const row of drawLayers(layers, axis, PICTURE_WIDTH)) await terminal.line(row)
+        if (choice.json === true) {
+          const stats = statsOf(location, store)
+          return terminal.json({ location, role: store.role, ...stats })
         }
+        return printStats(location, store, terminal)
       }),
     )
+}
+
+/** The layers of every keyspace, drawn over the seqnos. */
+export async function printStats(
+  location: string,
+  store: Varve,
+  terminal: Terminal,
+): Promise<void> {
+  const version = await loadVersion(location)
+  const stats = statsOf(location, store)
+  const { floor, latest } = store.history()
+  const segments = [...version.segments()]
+  const segmentBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0)
+  await terminal.line(
+    `${terminal.bold(location)}  ${store.role}, latest ${countText(latest)}, floor ${countText(floor)}`,
+  )
+  await terminal.line(
+    `segments ${segments.length}, ${bytesText(segmentBytes)}; ` +
+      `blobs ${stats.blobs.files}, ${bytesText(stats.blobs.bytes)} ` +
+      `(${bytesText(stats.blobs.liveBytes)} live); ` +
+      `log ${stats.wal.files}, ${bytesText(stats.wal.bytes)}`,
+  )
+  const axis = { first: 1, last: Math.max(latest, 1) }
+  for (const { id, name, options, droppedAt } of version.state.keyspaces) {
+    const operator = options.mergeOperator
+    const about = [
+      ...(operator === undefined ? [] : [`merge operator ${operator}`]),
+      ...(droppedAt === undefined ? [] : [`dropped at ${countText(droppedAt)}`]),
+    ]
+    const ruler = rulerOf(axis)
+    const title = `keyspace ${terminal.bold(name)}`
+    await terminal.line('')
+    await terminal.line(about.length === 0 ? title : `${title}, ${about.join(', ')}`)
+    const layers = layersOf(version.files(id), memtableOf(store, version))
+    const nameWidth = Math.max(...layers.map((layer) => layer.name.length))
+    await terminal.line(terminal.dim(`  ${''.padEnd(nameWidth)}  ${ruler}`))
+    for (const row of drawLayers(layers, axis, PICTURE_WIDTH)) await terminal.line(row)
+  }
+}
+
+/** The log is read by its writer: a reader knows of it only what stands in the directory. */
+function statsOf(location: string, store: Varve): StoreStats {
+  return { ...store.stats(), wal: logsIn(location) }
 }
 
 function rulerOf(axis: Axis): string {
