@@ -18,7 +18,6 @@ import { ChangeReader } from './change-reader.ts'
 import type { ChangeSource, ScanEnd, ScanHold } from './change-source.ts'
 import { positionOfToken, type ResumeToken, tokenAt } from './resume-token.ts'
 import { ScanTally, type ScanStats } from './scan-tally.ts'
-import { SegmentCatalog } from './segment-catalog.ts'
 
 const MEMORY_BUDGET_DEFAULT = 32 * 2 ** 20
 const BATCH_EVENTS_DEFAULT = 1000
@@ -112,9 +111,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   #countSegments(skip: boolean): void {
     const view = this.#source.view()
     try {
-      const catalog = new SegmentCatalog(view.listSegments())
-      this.#tally.segmentsTotal = catalog.all.length
-      this.#tally.segmentsSkipped = skip ? catalog.countBefore(this.#position) : 0
+      this.#tally.begin(view.listSegments(), skip ? this.#position : 0)
     } finally {
       view.release()
     }
@@ -137,7 +134,17 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     } catch (error) {
       return Promise.reject(error as Error)
     }
+    // Asked for at the end, as a poll does that is caught up: no turn, no read.
+    if (this.#isAtEnd && this.#failure === undefined && !this.#isAborted()) {
+      if (!this.#isClosed) this.#finish()
+      return Promise.resolve([])
+    }
     return this.#inTurn(() => this.#batch(count))
+  }
+
+  /** Nothing is left to make or to hand out, and no call is running that could change that. */
+  get #isAtEnd(): boolean {
+    return this.#hasEnded && this.#turns === 0 && this.#head === this.#ready.length
   }
 
   async #nextSlow(): Promise<IteratorResult<ChangeEvent, undefined>> {
