@@ -18,6 +18,7 @@
  * Slots hold the block without its trailer; bytes may be overwritten by the next `reserve`.
  */
 import { assert } from '../base/assert.ts'
+import { SpareBuffers } from './spare-buffers.ts'
 
 const UNIT_BYTES = 512
 const SLAB_BYTES_MAX = 2 ** 20
@@ -77,6 +78,8 @@ export class BlockCache {
   /** What lookups read a block into, as stored and decompressed. Borrowed like slots: until the next operation. */
   readonly stored: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
   readonly unpacked: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
+  /** Not of the cache, but of those who read past it. */
+  readonly spares: SpareBuffers = new SpareBuffers()
   readonly #slabBytes: number
   /** Numbers of slabs that were given up. */
   readonly #freeSlabs: number[] = []

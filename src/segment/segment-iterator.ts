@@ -14,6 +14,7 @@
  * place already, because neighbours share about the same number.
  */
 import { assert } from '../base/assert.ts'
+import { EMPTY_BYTES } from '../base/bytes.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
 import type { BlockCache, CacheFile } from '../block/block-cache.ts'
 import { BLOCK_SHARED_MAX, blockCount } from '../block/block-format.ts'
@@ -37,7 +38,7 @@ export interface SegmentIteratorOptions {
 }
 
 const READ_AHEAD_BYTES = 2 ** 18
-const FIRST_READ_BYTES = 2 ** 14
+const FIRST_READ_BYTES = 2 ** 13
 const NO_BLOCK = -1
 
 /** What a move does in the block that it reaches. */
@@ -57,7 +58,7 @@ export class SegmentIterator extends EntryIterator {
 
   /** The current block: its content is bytes[start, end). */
   #block = NO_BLOCK
-  #bytes: Uint8Array = new Uint8Array(0)
+  #bytes: Uint8Array = EMPTY_BYTES
   #start = 0
   #end = 0
   #count = 0
@@ -67,12 +68,14 @@ export class SegmentIterator extends EntryIterator {
   #inPlace = 0
 
   /** Stored bytes [chunkFrom, chunkTo) of the file. */
-  #chunk: Uint8Array = new Uint8Array(0)
+  #chunk: Uint8Array = EMPTY_BYTES
   #chunkFrom = 0
   #chunkTo = 0
   #nextReadBytes = FIRST_READ_BYTES
+  /** The thread pool is writing to a chunk. */
+  #isLoading = false
   /** A decompressed block, or one copied from the cache. */
-  #raw: Uint8Array = new Uint8Array(0)
+  #raw: Uint8Array = EMPTY_BYTES
 
   /** What a blocked move still has to do. */
   #pendingBlock = NO_BLOCK
@@ -146,7 +149,12 @@ export class SegmentIterator extends EntryIterator {
     }
     const block = this.#pendingBlock
     const plan = this.#planChunk(block, this.#pendingMove)
-    await readFully(this.#segment.file, plan.bytes, 0, plan.length, plan.position)
+    this.#isLoading = true
+    try {
+      await readFully(this.#segment.file, plan.bytes, 0, plan.length, plan.position)
+    } finally {
+      this.#isLoading = false
+    }
     if (this.#isClosed) return
     this.#takeChunk(plan)
     this.blocked = false
@@ -157,10 +165,13 @@ export class SegmentIterator extends EntryIterator {
     this.#isClosed = true
     this.valid = false
     this.blocked = false
+    // A chunk that is being written to is left to the garbage collector.
+    if (!this.#isLoading) this.#segment?.cache?.spares.give(this.#chunk)
     this.#segment = undefined
-    this.#chunk = new Uint8Array(0)
-    this.#raw = new Uint8Array(0)
-    this.#bytes = this.#raw
+    this.#chunk = EMPTY_BYTES
+    this.#raw = EMPTY_BYTES
+    this.#bytes = EMPTY_BYTES
+    this.valueBytes = EMPTY_BYTES
     this.#count = 0
     this.#block = NO_BLOCK
     this.#chunkTo = this.#chunkFrom
@@ -322,8 +333,10 @@ export class SegmentIterator extends EntryIterator {
     // The current block's bytes are given up by the move that needs these; should the read fail, nothing is current.
     this.#block = NO_BLOCK
     this.#chunkTo = this.#chunkFrom
-    const bytes =
-      this.#chunk.length >= length ? this.#chunk : Buffer.allocUnsafeSlow(Math.max(length, most))
+    if (this.#chunk.length >= length) return { bytes: this.#chunk, position, length }
+    const wanted = Math.max(length, most)
+    const spares = this.#segment!.cache?.spares
+    const bytes = spares === undefined ? Buffer.allocUnsafeSlow(wanted) : spares.take(wanted)
     return { bytes, position, length }
   }
 

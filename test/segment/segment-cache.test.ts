@@ -49,6 +49,36 @@ describe('the segment cache', () => {
     expect(readers.residentBytes).toBe(0)
   })
 
+  test('iterators that have ended pass on the buffer that they read into, but not while it is read into', async () => {
+    const { readers, meta } = setUp()
+    const { spares } = readers.blocks
+    const reader = readers.reader(meta)
+    reader.openSync()
+    const walk = reader.iterator({ mayRead: true })
+    walk.seekToFirst()
+    expect(walk.valid).toBe(true)
+    const used = walk.valueBytes
+    walk.close()
+    walk.close()
+    expect(spares.take(100)).toBe(used)
+    expect(spares.take(100)).not.toBe(used)
+    spares.give(used)
+
+    const late = reader.iterator({ mayRead: false })
+    late.seekToFirst()
+    expect(late.blocked).toBe(true)
+    const loading = late.load()
+    late.close()
+    const another = spares.take(100)
+    another.fill(7)
+    await loading
+    expect(another.every((byte) => byte === 7)).toBe(true)
+    spares.give(another)
+    const last = reader.iterator({ mayRead: true })
+    last.seekToFirst()
+    expect(last.valueBytes).toBe(another)
+  })
+
   test('takes memory back from readers that were not asked for lately; they open again', () => {
     const { readers, meta } = setUp(0)
     const reader = readers.reader(meta)
