@@ -66,6 +66,55 @@ test('the stream of a window stays byte for byte what it was', async () => {
   await db.close()
 })
 
+test('the stream stays what it was after each flush and each compaction that the store makes on its own', async () => {
+  const { open } = fixture(SMALL)
+  // Small levels: segments go down through four of them.
+  const levels = { levelRatio: 3, level0Trigger: 2, baseLevelBytes: 24 * 1024 }
+  let db = await open({}, levels)
+  let written = 0
+  let checks = 0
+  const lines: string[] = []
+  const levelsSeen = new Set<number>()
+  const check = async (): Promise<void> => {
+    expect(await stream(db)).toEqual(lines)
+    for (const { level } of db.stats().keyspaces['default']!.levels) levelsSeen.add(level)
+    checks++
+  }
+  let isDue = false
+  const listen = (): void => {
+    db.on('flush', () => (isDue = true))
+    db.on('compaction', () => (isDue = true))
+  }
+  listen()
+  const values = ['in a segment '.repeat(6), 'in a blob file '.repeat(12)]
+  for (let round = 0; round < 60; round++) {
+    for (let i = 0; i < 40; i++) {
+      const key = `key${(written * 7919) % 2000}`
+      const batch = db.batch().put(key, `${values[i % 11 === 0 ? 1 : 0]}${written}`)
+      if (i % 5 === 0) batch.delete(`key${(written * 31) % 500}`)
+      if (i % 7 === 0) batch.merge(`merged${i % 3}`, `,${written}`)
+      if (i % 20 === 0) batch.deleteRange(`key${i}`, `key${i}9`)
+      const { first } = await db.write(batch, i % 9 === 0 ? { meta: `origin ${round % 3}` } : {})
+      written++
+      lines.push(...(await stream(db, first)))
+      if (!isDue) continue
+      isDue = false
+      await check()
+    }
+    if (round % 20 !== 19) continue
+    await db.close()
+    db = await open({}, levels)
+    listen()
+    await check()
+  }
+  await db.compact()
+  await check()
+  expect(checks).toBeGreaterThan(15)
+  expect(levelsSeen.size).toBeGreaterThanOrEqual(3)
+  expect((await db.verify()).problems).toEqual([])
+  await db.close()
+})
+
 test('a range tombstone is delivered once, in the bounds of the call, though its fragments are many', async () => {
   const { open } = fixture(SMALL)
   const db = await open()
