@@ -115,6 +115,7 @@ export class Runner {
     const key = cellKey(measurement)
     const seconds = this.#secondsSpent.get(key) ?? 0
     const rounds = this.#cells.get(key)?.rounds.length ?? 0
+    if (rounds >= (measurement.workload.roundsMax ?? Infinity)) return true
     return seconds === Infinity || (rounds >= ROUNDS_MIN && seconds > CELL_SECONDS_MAX)
   }
 

@@ -24,6 +24,8 @@ export interface Workload {
   readonly fixture?: Fixture
   /** Takes minutes or gigabytes: left out of quick runs. */
   readonly isHeavy?: boolean
+  /** More rounds than this would only take time: each has several passes. */
+  readonly roundsMax?: number
   /** It writes to the prepared store, so it gets a copy. */
   readonly changesFixture?: boolean
   runsOn(engine: Engine): boolean
