@@ -75,6 +75,13 @@ export class BlobReader {
     }
   }
 
+  /** What the file holds, by itself: every byte is checked. For repair. */
+  async survey(): Promise<BlobFileMeta> {
+    const bytes = this.#file.refreshSize()
+    const frames = await this.#verifyFrames(bytes, () => {})
+    return { number: this.#number, bytes, frames, frameBytes: bytes - BLOB_HEADER_BYTES }
+  }
+
   /** Number of frames in the file; throws at the first byte that is wrong: where the next frame begins is then unknown. */
   async #verifyFrames(size: number, onBytes: (bytes: number) => void): Promise<number> {
     const buffer = Buffer.allocUnsafeSlow(VERIFY_BYTES)

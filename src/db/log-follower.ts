@@ -30,7 +30,7 @@ import {
   mustBeKept,
   type ReplayedAck,
   type ReplayedLog,
-} from './recovery.ts'
+} from './log-replay.ts'
 
 export interface LogFollowerOptions extends MemtableSettings {
   readonly directory: string
@@ -104,6 +104,7 @@ export class LogFollower {
         logId: state.logId,
         walNumber: state.walNumber,
         lastFlushedSeqno: state.lastFlushedSeqno,
+        floor: state.floor,
         resume: end === undefined ? undefined : { end, lastSeqno: this.#lastSeqno },
       },
       (commit) => this.#take(commit),
@@ -125,7 +126,7 @@ export class LogFollower {
     log.bytes = offset + end - start
     if (operations > 0) this.#lastSeqno = Math.max(this.#lastSeqno, last)
     if (isFlushed || isEmpty(operations, fields)) return
-    const first = operations > 0 ? last - operations + 1 : this.#lastSeqno + 1
+    const first = Math.max(last - operations + 1, operations > 0 ? 0 : this.#lastSeqno + 1)
     if (log.memtables.length === 0) log.memtables.push(emptyMemtable(this.#options, first))
     addRecord(log.memtables, this.#options, bytes, start, end)
     log.lastTimeMs = timeMs

@@ -17,16 +17,10 @@ import { FloorKeeper } from './floor-keeper.ts'
 import { Health } from './health.ts'
 import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
 import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
+import type { ReplayedAck } from './log-replay.ts'
 import type { OpenContext } from './open-store.ts'
 import { mergeKeyspaceOptions } from './options.ts'
-import {
-  checkFiles,
-  createStore,
-  type RecoveryOptions,
-  type ReplayedAck,
-  replayLogs,
-  takeOver,
-} from './recovery.ts'
+import { checkFiles, createStore, type RecoveryOptions, replayLogs, takeOver } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { spaceOf } from './space-of.ts'
 import { StoreCounters } from './stats.ts'

@@ -2,19 +2,16 @@
  * `Varve.repair`: makes a damaged store open again with everything that is still readable.
  *
  * ```
- * manifest, as far as it is good ─> every segment and blob file checked ─> the log, as far as it is good
+ * manifest, as far as it is good ─> every segment and blob file checked ─> the log, and what stands behind damage in it
  *   └─ nothing wrong: nothing is changed
- *   └─ damaged segments rewritten from their good blocks, values of lost blob frames left out ─> one new manifest, with the
- *      floor over every hole and a new epoch ─> what was damaged is moved to lost/
+ *   └─ damaged segments rewritten from their good entries, values of lost blob frames left out ─> census: which seqnos are
+ *      there ─> segments of lost edits taken in ─> one new manifest, with the floor over every hole and a new epoch ─> what was damaged is moved to lost/
  * ```
  *
- * Until the new manifest is in force nothing that was there has changed; the files set aside go after it.
+ * Until the new manifest is in force nothing that was there has changed; the files set aside go after it. What is lost may have
+ * been a newer version, or a deletion: then an older version shows again. `seqnosLost` says where that may be so.
  */
-import { NO_COMMIT } from '../base/commit-table.ts'
-import { FLAG_BLOB } from '../base/entry-kind.ts'
-import { VarveError } from '../base/errors.ts'
-import { BlobReader } from '../blob/blob-reader.ts'
-import { decodeBlobReference } from '../block/blob-reference.ts'
+import { hasCode } from '../base/errors.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { type Environment, resolveEnvironment } from '../env/environment.ts'
 import {
@@ -26,20 +23,23 @@ import {
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
-import type { SegmentMeta } from '../segment/segment-meta.ts'
-import { salvageEntries } from '../segment/segment-salvage.ts'
-import { verifySegment } from '../segment/segment-verify.ts'
-import { SegmentWriter } from '../segment/segment-writer.ts'
 import { startEpoch } from '../version/epochs.ts'
 import { salvageManifest, type SalvagedManifest } from '../version/manifest-salvage.ts'
-import type { Place, SegmentAddition } from '../version/version-edit.ts'
+import type { BlobFileMeta } from '../segment/segment-meta.ts'
+import type { ConsumerRecord, StoreState } from '../version/store-state.ts'
+import type { SegmentAddition } from '../version/version-edit.ts'
 import { VersionSet } from '../version/version-set.ts'
 import { listLogs } from '../wal/wal-chain.ts'
+import { salvageWal } from '../wal/wal-salvage.ts'
 import { aborted } from './arguments.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
+import { LogReplay, type ReplayedLog } from './log-replay.ts'
 import { type Checks, checkOptions, isObject, isSignal } from './option-check.ts'
-import type { OpenOptions } from './options.ts'
-import { notFound, type ReplayedLog, replayLogs, rewriteLogs } from './recovery.ts'
+import { mergeKeyspaceOptions, type OpenOptions } from './options.ts'
+import { notFound, replayLogs, rewriteLogs } from './recovery.ts'
+import { adoptSegment, isReplaced } from './segment-adoption.ts'
+import { SegmentRepair } from './segment-repair.ts'
+import { joined, SeqnoCensus, type SeqnoRange } from './seqno-census.ts'
 
 /** What `Varve.repair` found and did. */
 export interface RepairReport {
@@ -99,21 +99,14 @@ async function repairLocked(
   }
 }
 
-interface LostRange {
-  readonly from: number
-  readonly to: number
-}
-
 class Repair {
   readonly #fs: FileSystem
   readonly #directory: string
   readonly #signal: AbortSignal | undefined
-  readonly #lostFiles: string[] = []
-  readonly #lost: LostRange[] = []
-  readonly #additions: SegmentAddition[] = []
-  /** Blob files that are whole, or of which the good frames are still wanted. */
-  readonly #goodBlobs = new Set<number>()
-  readonly #damagedBlobs = new Map<number, BlobReader | undefined>()
+  readonly #damagedFiles: string[] = []
+  readonly #lost: SeqnoRange[] = []
+  /** As the report names them. */
+  readonly #filesSetAside: string[] = []
   #filesRead = 0
   #isDamaged = false
   #nextFileNumber = 1
@@ -129,159 +122,62 @@ class Repair {
     if (manifest === undefined) throw notFound(this.#directory)
     this.#filesRead++
     this.#isDamaged = manifest.isDamaged
-    if (manifest.damagedPath !== undefined) this.#lostFiles.push(manifest.damagedPath)
-    this.#nextFileNumber = Math.max(manifest.firstFreeNumber, manifest.version.state.nextFileNumber)
-    for (const [number, meta] of manifest.version.blobs) await this.#checkBlob(number, meta)
-    for (const [meta, place] of manifest.segments) await this.#checkSegment(meta, place)
-    const replayed = await this.#replay(manifest)
-    for (const reader of this.#damagedBlobs.values()) reader?.close()
-    if (!this.#isDamaged) return this.#report(manifest, replayed, manifest.version.state.floor)
-    return this.#install(manifest, replayed)
-  }
-
-  // ------------------------------------------------------------------------------------------------ checks
-
-  async #checkBlob(number: number, meta: Parameters<BlobReader['verify']>[0]): Promise<void> {
-    this.#checkAborted()
-    const path = this.#path(blobFileName(number))
-    this.#filesRead++
-    if (this.#fs.stat(path) === undefined) {
-      this.#isDamaged = true
-      this.#damagedBlobs.set(number, undefined)
-      return
-    }
-    const reader = new BlobReader(this.#fs.openRead(path), number, undefined)
-    if ((await problemsOf(() => reader.verify(meta))) === 0) {
-      this.#goodBlobs.add(number)
-      reader.close()
-      return
-    }
-    // Its good frames are read by who refers to them; the file stays for them, and goes when they are gone.
-    this.#isDamaged = true
-    this.#damagedBlobs.set(number, reader)
-    this.#lostFiles.push(path)
-  }
-
-  async #checkSegment(meta: SegmentMeta, place: Place): Promise<void> {
-    this.#checkAborted()
-    const path = this.#path(segmentFileName(meta.number))
-    this.#filesRead++
-    if (this.#fs.stat(path) === undefined) {
-      this.#isDamaged = true
-      this.#lose(meta)
-      return
-    }
-    const file = this.#fs.openRead(path)
-    try {
-      const isWhole = (await problemsOf(() => verifySegment(file, meta))) === 0
-      const refersToDamage = meta.blobReferences.some(({ file: blob }) =>
-        this.#damagedBlobs.has(blob),
-      )
-      if (isWhole && !refersToDamage) {
-        this.#additions.push({ keyspaceId: meta.keyspaceId, level: place, meta })
-        return
-      }
-      this.#isDamaged = true
-      this.#lostFiles.push(path)
-      await this.#rewrite(file, meta, place)
-    } finally {
-      file.close()
-    }
-  }
-
-  /** Writes what can be read of a damaged segment to a new one, values in damaged blob files among it. */
-  async #rewrite(
-    file: Parameters<typeof salvageEntries>[0],
-    meta: SegmentMeta,
-    place: Place,
-  ): Promise<void> {
-    const number = this.#nextFileNumber++
-    const path = this.#path(segmentFileName(number))
-    const output = this.#fs.create(path)
-    const writer = new SegmentWriter(output, {
-      number,
-      keyspaceId: meta.keyspaceId,
-      order: meta.order,
-      blockBytes: 4096,
-      compression: 'none',
-      bloomBitsPerKey: 10,
-    })
-    const kept = new Set<number>()
-    try {
-      const ranges = await salvageEntries(file, meta, {
-        entry: ({ key, seqno, kind, value, commitId }, commits) => {
-          const whole = this.#resolve(kind, value)
-          if (whole === undefined) return
-          writer.add(
-            key,
-            0,
-            key.length,
-            seqno,
-            whole.kind,
-            whole.value,
-            0,
-            whole.value.length,
-            commits,
-            commitId,
-          )
-          if (commitId !== NO_COMMIT) kept.add(seqno)
-        },
-      })
-      if (ranges.count > 0) writer.addRangeFragments(ranges)
-      const written = writer.finish()
-      await output.sync()
-      output.close()
-      if (written.entries > 0 || written.rangeFragments > 0) {
-        this.#additions.push({ keyspaceId: meta.keyspaceId, level: place, meta: written })
-      } else {
-        this.#fs.remove(path)
-      }
-      if (kept.size < meta.events) this.#lose(meta)
-    } catch (error) {
-      output.close()
-      this.#fs.remove(path)
-      if (!(error instanceof VarveError) || error.code !== 'VARVE_CORRUPTION') throw error
-      this.#lose(meta)
-    }
-  }
-
-  /** A value that lived in a damaged blob file comes back into the segment, if its frame is good; undefined: it is lost. */
-  #resolve(kind: number, value: Uint8Array): { kind: number; value: Uint8Array } | undefined {
-    if ((kind & FLAG_BLOB) === 0) return { kind, value }
-    const location = decodeBlobReference(value, 0, value.length)
-    if (location === undefined) return undefined
-    if (this.#goodBlobs.has(location.file)) return { kind, value }
-    const reader = this.#damagedBlobs.get(location.file)
-    if (reader === undefined) return undefined
-    try {
-      return { kind: kind & ~FLAG_BLOB, value: reader.readSync(location) }
-    } catch (error) {
-      if (error instanceof VarveError && error.code === 'VARVE_CORRUPTION') return undefined
-      throw error
-    }
-  }
-
-  async #replay(manifest: SalvagedManifest): Promise<ReplayedLog> {
-    this.#checkAborted()
-    const logs = listLogs(this.#fs, this.#directory)
-    this.#filesRead += logs.length
-    const options = {
+    if (manifest.damagedPath !== undefined) this.#damagedFiles.push(manifest.damagedPath)
+    const { state } = manifest.version
+    this.#nextFileNumber = Math.max(manifest.firstFreeNumber, state.nextFileNumber)
+    const segments = new SegmentRepair({
       fs: this.#fs,
       directory: this.#directory,
+      floor: state.floor,
+      allocate: () => this.#nextFileNumber++,
+      checkAborted: () => this.#checkAborted(),
+    })
+    try {
+      for (const meta of manifest.version.blobs.values()) await segments.checkBlob(meta)
+      for (const [meta, place] of manifest.segments) await segments.checkSegment(meta, place)
+    } finally {
+      segments.close()
+    }
+    this.#filesRead += segments.filesRead
+    this.#isDamaged ||= segments.isDamaged
+    this.#damagedFiles.push(...segments.damagedFiles)
+    const replayed = await this.#replay(manifest)
+    if (this.#isDamaged) return this.#install(manifest, segments, replayed)
+    const { epochs, floor } = state
+    return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last: replayed.lastSeqno }, [])
+  }
+
+  // ------------------------------------------------------------------------------------------------ the logs
+
+  /** As recovery replays it; where it refuses to, everything that can be read. */
+  async #replay({ version, isClean }: SalvagedManifest): Promise<ReplayedLog> {
+    this.#checkAborted()
+    const fs = this.#fs
+    const directory = this.#directory
+    const { state } = version
+    const logs = listLogs(fs, directory)
+    this.#filesRead += logs.length
+    const options = {
+      fs,
+      directory,
       memtableBytes: MEMTABLE_BYTES,
       openSnapshots: () => [],
       noteCommit: () => undefined,
     }
-    const damage: unknown[] = []
-    const replayed = await replayLogs(options, manifest.version, manifest.isClean, (error) => {
-      damage.push(error)
-    })
-    if (damage.length > 0) {
-      this.#isDamaged = true
-      const { walNumber } = manifest.version.state
-      for (const number of logs) {
-        if (number >= walNumber) this.#lostFiles.push(this.#path(walFileName(number)))
-      }
+    try {
+      return await replayLogs(options, version, isClean)
+    } catch (error) {
+      if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    }
+    this.#isDamaged = true
+    for (const number of logs) {
+      if (number >= state.walNumber) this.#damagedFiles.push(this.#path(walFileName(number)))
+    }
+    const replay = new LogReplay(options, state)
+    await salvageWal({ ...state, fs, directory }, (commit) => replay.take(commit))
+    const replayed = replay.result()
+    if (holesIn(replayed, state.lastFlushedSeqno).length === 0) {
+      // What was damaged was the end: at least one record, and nobody knows how many more.
       this.#lost.push({ from: replayed.lastSeqno + 1, to: replayed.lastSeqno + 1 })
     }
     return replayed
@@ -289,13 +185,29 @@ class Repair {
 
   // --------------------------------------------------------------------------------------------- new files
 
-  async #install(manifest: SalvagedManifest, replayed: ReplayedLog): Promise<RepairReport> {
+  async #install(
+    manifest: SalvagedManifest,
+    segments: SegmentRepair,
+    replayed: ReplayedLog,
+  ): Promise<RepairReport> {
     const fs = this.#fs
     const directory = this.#directory
     const { state } = manifest.version
-    const flushed = state.lastFlushedSeqno
-    const lastLost = this.#lost.reduce((last, { to }) => Math.max(last, to), 0)
-    const floor = Math.max(state.floor, Math.min(lastLost, replayed.lastSeqno) + 1)
+    const census = new SeqnoCensus()
+    await segments.count(census)
+    for (const { firstSeqno, lastSeqno } of replayed.memtables) {
+      census.addRange({ from: firstSeqno, to: lastSeqno })
+    }
+    const { additions, blobs } = await this.#adopt(manifest, segments, replayed, census)
+    const lastFlushedSeqno = additions.reduce(
+      (seqno, { meta }) => Math.max(seqno, meta.maxSeqno),
+      state.lastFlushedSeqno,
+    )
+    const last = Math.max(replayed.lastSeqno, lastFlushedSeqno)
+    this.#lost.push(...census.missing({ from: state.floor, to: last }), ...segments.uncertain)
+    const lost = joined(this.#lost)
+    const lastLost = Math.max(lost.at(-1)?.to ?? 0, census.lastTwice)
+    const floor = Math.max(state.floor, Math.min(lastLost, last) + 1)
     const logged = await rewriteLogs(
       { fs, directory },
       state.logId,
@@ -305,75 +217,100 @@ class Repair {
     await fs.syncDirectory(directory)
     const epochs =
       state.role === 'primary'
-        ? startEpoch(state, replayed.lastSeqno, randomBytes(12).toString('hex'))
+        ? startEpoch(state, last, randomBytes(12).toString('hex'))
         : state.epochs
-    const used = new Set<number>()
-    for (const { meta } of this.#additions) {
-      for (const { file } of meta.blobReferences) used.add(file)
-    }
+    const used = new Set(
+      additions.flatMap(({ meta }) => meta.blobReferences.map(({ file }) => file)),
+    )
     const versions = await VersionSet.create(
       { fs, directory },
       {
         ...state,
         floor,
         epochs,
-        lastFlushedSeqno: flushed,
+        lastFlushedSeqno,
+        ...withUnknownKeyspaces(state, additions, replayed),
+        consumers: consumersAbove(floor, state.consumers, replayed),
         walNumber: logged[0]!.wal.number,
         nextFileNumber: this.#nextFileNumber,
         cleanClose: undefined,
       },
       undefined,
-      {
-        additions: this.#additions,
-        blobAdditions: [...manifest.version.blobs.values()].filter(({ number }) =>
-          used.has(number),
-        ),
-      },
+      { additions, blobAdditions: [...blobs.values()].filter(({ number }) => used.has(number)) },
     )
-    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
-    // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
-    const { wal: last } = logged.at(-1)!
-    await versions.markClean({ walNumber: last.number, walBytes: last.size })
     await versions.close()
     for (const { wal } of logged) await wal.close()
-    return this.#report(manifest, replayed, floor, epochs.at(-1)!.epoch)
+    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
+    return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last }, lost)
   }
 
+  /** Takes in what lost edits had made, as far as its place can be told; sets the rest aside. */
+  async #adopt(
+    { version, unknown, vanished }: SalvagedManifest,
+    segments: SegmentRepair,
+    replayed: ReplayedLog,
+    census: SeqnoCensus,
+  ): Promise<{ additions: SegmentAddition[]; blobs: Map<number, BlobFileMeta> }> {
+    const { floor } = version.state
+    const additions = [...segments.additions]
+    const blobs = new Map(version.blobs)
+    const adopted: SegmentAddition[] = []
+    const options = {
+      fs: this.#fs,
+      directory: this.#directory,
+      floor,
+      firstLoggedSeqno: firstLogged(replayed),
+      additions,
+      vanished,
+      blobs,
+      census,
+    }
+    for (const number of unknown) {
+      this.#checkAborted()
+      this.#filesRead++
+      const one = await adoptSegment(options, number)
+      if (one === undefined) {
+        this.#damagedFiles.push(this.#path(segmentFileName(number)))
+        continue
+      }
+      adopted.push(one.addition)
+      additions.push(one.addition)
+      for (const blob of one.blobs) blobs.set(blob.number, blob)
+    }
+    for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta)
+    return { additions, blobs }
+  }
+
+  /** Files that are still needed stay where they are. */
   async #setAside(needed: ReadonlySet<string>): Promise<void> {
     const fs = this.#fs
     const lost = joinPath(this.#directory, LOST_DIRECTORY)
-    const paths = this.#lostFiles.filter((path) => !needed.has(path) && fs.stat(path) !== undefined)
+    const paths = this.#damagedFiles.filter(
+      (path) => !needed.has(path) && fs.stat(path) !== undefined,
+    )
     if (paths.length === 0) return
     if (fs.stat(lost) === undefined) fs.makeDirectory(lost)
     for (const path of paths) {
-      fs.rename(path, joinPath(lost, path.slice(this.#directory.length + 1)))
+      const name = path.slice(this.#directory.length + 1)
+      fs.rename(path, joinPath(lost, name))
+      this.#filesSetAside.push(`${LOST_DIRECTORY}/${name}`)
     }
     await fs.syncDirectory(lost)
     await fs.syncDirectory(this.#directory)
   }
 
   #report(
-    manifest: SalvagedManifest,
-    replayed: ReplayedLog,
-    floor: number,
-    epoch: number = manifest.version.state.epochs.at(-1)!.epoch,
+    { floor, epoch, last }: { floor: number; epoch: number; last: number },
+    seqnosLost: readonly SeqnoRange[],
   ): RepairReport {
     return {
       filesRead: this.#filesRead,
-      filesSetAside: this.#isDamaged
-        ? this.#lostFiles.map(
-            (path) => `${LOST_DIRECTORY}/${path.slice(this.#directory.length + 1)}`,
-          )
-        : [],
-      eventsKept: Math.max(0, replayed.lastSeqno - floor + 1),
-      seqnosLost: this.#lost,
+      filesSetAside: this.#filesSetAside,
+      eventsKept: Math.max(0, last - floor + 1),
+      seqnosLost,
       floor,
       epoch,
     }
-  }
-
-  #lose(meta: SegmentMeta): void {
-    if (meta.events > 0) this.#lost.push({ from: meta.minEventSeqno, to: meta.maxEventSeqno })
   }
 
   #path(name: string): string {
@@ -385,12 +322,53 @@ class Repair {
   }
 }
 
-/** Number of problems; damage that ends the check counts as one. Errors of the disk itself are thrown. */
-async function problemsOf(check: () => Promise<readonly unknown[]>): Promise<number> {
-  try {
-    return (await check()).length
-  } catch (error) {
-    if (error instanceof VarveError && error.code === 'VARVE_CORRUPTION') return 1
-    throw error
+/** Seqnos that are missing between what is in segments and the end of the logs. */
+function holesIn({ memtables }: ReplayedLog, lastFlushedSeqno: number): SeqnoRange[] {
+  const holes: SeqnoRange[] = []
+  let next = lastFlushedSeqno + 1
+  for (const { firstSeqno, lastSeqno } of memtables) {
+    if (firstSeqno > next) holes.push({ from: next, to: firstSeqno - 1 })
+    next = lastSeqno + 1
   }
+  return holes
+}
+
+/** The first seqno of a commit in the logs; Infinity when there is none. */
+function firstLogged({ memtables }: ReplayedLog): number {
+  const first = memtables.find(({ isEmpty }) => !isEmpty)
+  return first?.firstSeqno ?? Number.POSITIVE_INFINITY
+}
+
+/** Names for keyspaces of which only the data is left: their names and options stood in edits that are lost. */
+function withUnknownKeyspaces(
+  state: StoreState,
+  additions: readonly SegmentAddition[],
+  { memtables }: ReplayedLog,
+): Pick<StoreState, 'keyspaces' | 'nextKeyspaceId'> {
+  const keyspaces = [...state.keyspaces]
+  const ids = new Set([
+    ...additions.map(({ keyspaceId }) => keyspaceId),
+    ...memtables.flatMap((memtable) => memtable.keyspaceIds()),
+  ])
+  for (const id of [...ids].sort((a, b) => a - b)) {
+    if (keyspaces.some((known) => known.id === id)) continue
+    let name = `recovered-${id}`
+    while (keyspaces.some((known) => known.name === name)) name += '-'
+    keyspaces.push({ id, name, options: mergeKeyspaceOptions({}, undefined), droppedAt: undefined })
+  }
+  const last = keyspaces.reduce((most, { id }) => Math.max(most, id), 0)
+  return { keyspaces, nextKeyspaceId: Math.max(state.nextKeyspaceId, last + 1) }
+}
+
+/** Consumers whose next event is gone are lost; acks in the logs count. */
+function consumersAbove(
+  floor: number,
+  consumers: readonly ConsumerRecord[],
+  { acks }: ReplayedLog,
+): ConsumerRecord[] {
+  const positions = new Map(acks.map(({ consumer, next }) => [consumer, next]))
+  return consumers.map((consumer) => {
+    const position = positions.get(consumer.name) ?? consumer.position
+    return position < floor ? { ...consumer, position, state: 'lost' } : consumer
+  })
 }

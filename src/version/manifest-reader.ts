@@ -8,7 +8,7 @@
 import { corruption, hasCode, type VarveError } from '../base/errors.ts'
 import { joinPath, manifestFileName } from '../env/file-names.ts'
 import type { FileStat, FileSystem, ReadableFile } from '../env/file-system.ts'
-import { isIgnorableRecordType } from '../record/record-frame.ts'
+import { isIgnorableRecordType, recordPrevious } from '../record/record-frame.ts'
 import {
   RECORD_HEADER_BYTES,
   RECORD_MANIFEST_HEADER,
@@ -22,8 +22,10 @@ import { readCurrent } from './current-file.ts'
 import type { FileLifetimes } from './file-lifetimes.ts'
 import { installEdit } from './install-edit.ts'
 import { decodeManifestHeader, MANIFEST_FORMAT_VERSION, MANIFEST_SEED } from './manifest-header.ts'
+import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { EMPTY_STATE } from './snapshot-edits.ts'
 import type { VersionParts } from './version.ts'
+import type { Place, SegmentAddition } from './version-edit.ts'
 import { decodeEdit, type StoredEdit } from './version-edit-codec.ts'
 
 export interface LoadedManifest {
@@ -51,17 +53,33 @@ export async function loadManifest(
   return loadManifestFile(fs, path, number, lifetimes, 'strict')
 }
 
+/** What the disk says where edits are lost. */
+export interface SalvageSource {
+  readonly isThere: (segment: number) => boolean
+  /** Of a blob file that a good edit refers to and a lost one had added. */
+  readonly blob: (number: number) => Promise<BlobFileMeta>
+}
+
+/** What repair reads of a damaged manifest. */
+export interface SalvagedEdits {
+  readonly damage: VarveError | undefined
+  /** Segments that the edits before the damage name and that are gone: mostly an edit that is lost had removed them. */
+  readonly vanished: readonly SegmentAddition[]
+  /** Numbers of all segments that any good edit speaks of. */
+  readonly named: ReadonlySet<number>
+}
+
 /**
- * Reads one manifest. 'salvage': damage behind a good snapshot ends it and is returned; what stands before it is what is
- * known.
+ * Reads one manifest. 'salvage': damage behind a good snapshot is returned, and edits that stand behind it count as far as
+ * they fit what is known.
  */
 export async function loadManifestFile(
   fs: FileSystem,
   path: string,
   number: number,
   lifetimes: FileLifetimes,
-  mode: 'strict' | 'salvage',
-): Promise<LoadedManifest & { readonly damage: VarveError | undefined }> {
+  mode: 'strict' | SalvageSource,
+): Promise<LoadedManifest & SalvagedEdits> {
   const stat = fs.stat(path)
   if (stat === undefined)
     throw corruption('the manifest that CURRENT names is missing', { file: path })
@@ -74,9 +92,12 @@ export async function loadManifestFile(
     } catch (error) {
       if (mode === 'strict' || !load.hasSnapshot || !hasCode(error, 'VARVE_CORRUPTION')) throw error
       damage = error
+      await load.readBehind(file, mode)
     }
     return {
       damage,
+      vanished: load.vanished(),
+      named: load.named,
       parts: load.parts,
       versionId: load.versionId,
       number,
@@ -102,6 +123,8 @@ class ManifestLoad {
   readonly #reader: RecordReader
   readonly #lifetimes: FileLifetimes
   readonly #source: FieldSource
+  readonly named = new Set<number>()
+  #vanished = new Map<number, SegmentAddition>()
   #snapshotEditsLeft = 0
   #hasHeader = false
 
@@ -148,9 +171,81 @@ class ManifestLoad {
     if (damage !== undefined) this.torn = { offset: damage.offset, reason: damage.reason }
   }
 
+  vanished(): SegmentAddition[] {
+    return [...this.#vanished.values()]
+  }
+
+  /**
+   * Goes on behind damage, until an edit does not fit any more. What a lost edit had brought or taken is not known; so what
+   * is gone from the disk leaves first, and nothing is asked of edits that take away what nobody knows.
+   */
+  async readBehind(file: ReadableFile, disk: SalvageSource): Promise<void> {
+    const reader = this.#reader
+    try {
+      this.#removeVanished(disk.isThere)
+      for (;;) {
+        const behind = await reader.findBehind()
+        if (behind === undefined) return
+        const header = new Uint8Array(RECORD_HEADER_BYTES)
+        await file.read(header, 0, header.length, behind.first)
+        reader.resume(behind.first, recordPrevious(header, 0))
+        while (await reader.next()) {
+          const edit = this.#edit()
+          if (edit !== undefined) this.#apply(await this.#fitting(edit, disk))
+        }
+      }
+    } catch (error) {
+      // What was taken in before it holds.
+      if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    }
+  }
+
+  #removeVanished(isThere: (segment: number) => boolean): void {
+    for (const [keyspaceId, { levels, history }] of this.parts.keyspaces) {
+      const note = (level: Place, meta: SegmentMeta): void => {
+        if (!isThere(meta.number)) this.#vanished.set(meta.number, { keyspaceId, level, meta })
+      }
+      for (const [level, segments] of levels.entries()) {
+        for (const meta of segments) note(level, meta)
+      }
+      for (const meta of history) note('history', meta)
+    }
+    if (this.#vanished.size > 0) this.#apply({ removals: [...this.#vanished.keys()] })
+  }
+
+  /** Without what takes away files that are not known, or not any more; with blob files that only a lost edit had named. */
+  async #fitting(edit: StoredEdit, disk: SalvageSource): Promise<StoredEdit> {
+    const blobAdditions = [...(edit.blobAdditions ?? [])]
+    for (const { meta } of edit.additions ?? []) {
+      for (const { file } of meta.blobReferences) {
+        const isKnown =
+          this.parts.blobs.has(file) || blobAdditions.some(({ number }) => number === file)
+        if (!isKnown) blobAdditions.push(await disk.blob(file))
+      }
+    }
+    for (const number of edit.removals ?? []) this.#vanished.delete(number)
+    const isLive = (number: number): boolean =>
+      this.#lifetimes.segment(number)?.removedIn === Infinity
+    return {
+      ...edit,
+      blobAdditions,
+      removals: (edit.removals ?? []).filter(isLive),
+      moves: (edit.moves ?? []).filter(({ number }) => isLive(number)),
+      blobRemovals: (edit.blobRemovals ?? []).filter((number) => this.parts.blobs.has(number)),
+    }
+  }
+
   #take(): void {
+    const edit = this.#edit()
+    if (edit === undefined) return
+    this.#apply(edit)
+    if (this.#snapshotEditsLeft > 0) this.#snapshotEditsLeft--
+  }
+
+  /** Of the current record, if it is one. */
+  #edit(): StoredEdit | undefined {
     const { bytes, start, end, type } = this.#reader
-    if (type === RECORD_SYNC_MARK || isIgnorableRecordType(type)) return
+    if (type === RECORD_SYNC_MARK || isIgnorableRecordType(type)) return undefined
     if (type !== RECORD_VERSION_EDIT) {
       throw unsupportedFormat('a manifest record', {
         file: this.#source.file,
@@ -158,12 +253,13 @@ class ManifestLoad {
         supported: `format ${MANIFEST_FORMAT_VERSION}`,
       })
     }
-    this.#apply(decodeEdit(bytes, start + RECORD_HEADER_BYTES, end, this.#source))
-    if (this.#snapshotEditsLeft > 0) this.#snapshotEditsLeft--
+    return decodeEdit(bytes, start + RECORD_HEADER_BYTES, end, this.#source)
   }
 
   #apply(edit: StoredEdit): void {
     const { offset } = this.#reader
+    for (const { meta } of edit.additions ?? []) this.named.add(meta.number)
+    for (const number of edit.removals ?? []) this.named.add(number)
     const applied = applyEdit(this.parts, edit, {
       lifetimes: this.#lifetimes,
       isStored: true,

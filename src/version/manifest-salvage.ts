@@ -1,18 +1,26 @@
 /**
- * The manifest as far as it can be read, for repair: the newest one whose header and snapshot are good, with its edits up to
- * the first damage, whether or not CURRENT still names it.
+ * The manifest as far as it can be read, for repair: the newest one whose header and snapshot are good, with its edits before
+ * damage and those behind it that still fit, whether or not CURRENT still names it.
  */
-import { corruption, hasCode, VarveError } from '../base/errors.ts'
-import { CURRENT_FILE, joinPath, manifestFileName, parseFileName } from '../env/file-names.ts'
+import { corruption, hasCode } from '../base/errors.ts'
+import { BlobReader } from '../blob/blob-reader.ts'
+import {
+  blobFileName,
+  CURRENT_FILE,
+  joinPath,
+  manifestFileName,
+  parseFileName,
+  segmentFileName,
+} from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
-import type { SegmentMeta } from '../segment/segment-meta.ts'
+import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { readCurrent } from './current-file.ts'
 import { isCleanClose } from './epochs.ts'
 import { FileLifetimes } from './file-lifetimes.ts'
-import { loadManifestFile, type LoadedManifest } from './manifest-reader.ts'
-import { refuseUnfinishedCheckpoint } from './orphans.ts'
+import { loadManifestFile, type LoadedManifest, type SalvagedEdits } from './manifest-reader.ts'
+import { hasStore, refuseUnfinishedCheckpoint } from './orphans.ts'
 import { Version } from './version.ts'
-import type { Place } from './version-edit.ts'
+import type { Place, SegmentAddition } from './version-edit.ts'
 import { firstFreeFileNumber } from './version-set.ts'
 
 export interface SalvagedManifest {
@@ -24,6 +32,10 @@ export interface SalvagedManifest {
   readonly isDamaged: boolean
   /** The manifest, when it is damaged. */
   readonly damagedPath: string | undefined
+  /** Segments that are gone, and that a lost edit may have removed. */
+  readonly vanished: readonly SegmentAddition[]
+  /** Segments in the directory that no good edit speaks of, the newest first: only where edits are lost. */
+  readonly unknown: readonly number[]
   readonly firstFreeNumber: number
 }
 
@@ -41,7 +53,8 @@ export async function salvageManifest(
       return parsed?.type === 'manifest' ? [parsed.number] : []
     })
     .sort((a, b) => b - a)
-  if (named === undefined && numbers.length === 0) return undefined
+  // VARVE_CORRUPTION beside the data of a store: its keyspaces, and where its segments belong, nobody knows.
+  if (named === undefined && numbers.length === 0 && !hasStore(fs, directory)) return undefined
   const candidates =
     typeof named === 'number' ? [named, ...numbers.filter((n) => n !== named)] : numbers
   for (const number of candidates) {
@@ -56,6 +69,8 @@ export async function salvageManifest(
       isClean: !isDamaged && isCleanClose(version.state, loaded.stat),
       isDamaged,
       damagedPath: loaded.damage === undefined ? undefined : loaded.path,
+      vanished: loaded.vanished,
+      unknown: isDamaged ? unknownSegments(fs, directory, loaded.named) : [],
       firstFreeNumber: firstFreeFileNumber({ fs, directory }),
     }
   }
@@ -76,14 +91,46 @@ async function tryLoad(
   directory: string,
   number: number,
   lifetimes: FileLifetimes,
-): Promise<(LoadedManifest & { damage: VarveError | undefined }) | undefined> {
+): Promise<(LoadedManifest & SalvagedEdits) | undefined> {
   try {
     const path = joinPath(directory, manifestFileName(number))
-    return await loadManifestFile(fs, path, number, lifetimes, 'salvage')
+    return await loadManifestFile(fs, path, number, lifetimes, {
+      isThere: (segment) => fs.stat(joinPath(directory, segmentFileName(segment))) !== undefined,
+      blob: (blob) => surveyBlob(fs, directory, blob),
+    })
   } catch (error) {
     if (hasCode(error, 'VARVE_CORRUPTION')) return undefined
     throw error
   }
+}
+
+/** As it stands on the disk; for one that is damaged or gone, something that it will be held against, and found wanting. */
+async function surveyBlob(
+  fs: FileSystem,
+  directory: string,
+  number: number,
+): Promise<BlobFileMeta> {
+  const path = joinPath(directory, blobFileName(number))
+  const unknown = { number, bytes: fs.stat(path)?.size ?? 0, frames: 0, frameBytes: 0 }
+  if (fs.stat(path) === undefined) return unknown
+  const reader = new BlobReader(fs.openRead(path), number, undefined)
+  try {
+    return await reader.survey()
+  } catch (error) {
+    if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    return unknown
+  } finally {
+    reader.close()
+  }
+}
+
+function unknownSegments(fs: FileSystem, directory: string, named: ReadonlySet<number>): number[] {
+  const numbers: number[] = []
+  for (const name of fs.list(directory)) {
+    const parsed = parseFileName(name)
+    if (parsed?.type === 'segment' && !named.has(parsed.number)) numbers.push(parsed.number)
+  }
+  return numbers.sort((a, b) => b - a)
 }
 
 function placesOf(version: Version): [SegmentMeta, Place][] {

@@ -38,6 +38,8 @@ import { WAL_FORMAT_VERSION, WAL_HEADER_SEED, type WalEnd } from './wal-header.t
 export interface WalReplayOptions extends WalChainOptions {
   /** Commits up to here are in segments. */
   readonly lastFlushedSeqno: number
+  /** History floor: below it seqnos may be missing, where a repair had nothing to put. Default: none may. */
+  readonly floor?: number | undefined
   /** After a clean close of these very files: where the log ended. Nothing counts as torn before it, nothing counts behind it. */
   readonly cleanEnd?: { readonly number: number; readonly bytes: number } | undefined
   /** Continues behind what an earlier replay of a store that is still being written had read, after this seqno. */
@@ -278,13 +280,14 @@ class Replay {
 
   /** Seqnos are dense. Answers whether the commit's operations are in segments. */
   #checkSeqno(reader: RecordReader): boolean {
-    const { lastFlushedSeqno } = this.#options
+    const { lastFlushedSeqno, floor = 0 } = this.#options
     const first = commitFirstSeqno(reader.bytes, reader.start)
     const next = first + commitOperations(reader.bytes, reader.start)
     const expected = this.#nextSeqno
-    const isDense = expected === undefined ? first <= lastFlushedSeqno + 1 : first === expected
-    if (!isDense) {
-      const wanted = expected ?? lastFlushedSeqno + 1
+    const wanted = expected ?? lastFlushedSeqno + 1
+    const isDense = expected === undefined ? first <= wanted : first === wanted
+    // Not more than the floor allows: the chain of checksums says that no record is missing here.
+    if (!isDense && (first < wanted || first > floor)) {
       throw reader.corruption(
         reader.offset,
         `log: a commit begins with seqno ${first}, expected ${wanted}`,

@@ -112,7 +112,7 @@ export async function readDamaged(
   }
 }
 
-async function entriesOf(store: Varve, name: string): Promise<string[]> {
+export async function entriesOf(store: Varve, name: string): Promise<string[]> {
   const keyspace = await store.keyspace(name)
   const entries = await keyspace.entries().all()
   return entries.map(([key, value]) => `${keyText(key)}=${value.toString('hex')}`)

@@ -69,16 +69,24 @@ test('a segment with a damaged block keeps its other blocks; the floor rises ove
   flip(fs, second!, 2000)
   const report = await repair(fs)
   expect(report.filesSetAside).toHaveLength(1)
-  expect(report.seqnosLost).toEqual([{ from: 301, to: 600 }])
-  expect(report.floor).toBe(601)
+  // Those of the keys in the block, and no others.
+  const lost = report.seqnosLost.flatMap(({ from, to }) =>
+    Array.from({ length: to - from + 1 }, (_, i) => from + i),
+  )
+  expect(lost.length).toBeGreaterThan(0)
+  expect(lost.length).toBeLessThan(30)
+  const last = lost.at(-1)!
+  expect(report.floor).toBe(last + 1)
+  expect(report.eventsKept).toBe(901 - last)
   expect(report.epoch).toBe(2)
   const db = await open({}, APART)
   expect((await db.verify()).problems).toEqual([])
   const keys = await db.keys().all()
-  expect(keys.length).toBeGreaterThan(870)
-  expect(keys.length).toBeLessThan(901)
-  const events = await collect(db.scanSinceSeqno(601))
-  expect(events.map(({ seqno }) => seqno)).toEqual(Array.from({ length: 301 }, (_, i) => 601 + i))
+  expect(keys.length).toBe(901 - lost.length)
+  const events = await collect(db.scanSinceSeqno(last + 1))
+  expect(events.map(({ seqno }) => seqno)).toEqual(
+    Array.from({ length: 901 - last }, (_, i) => last + 1 + i),
+  )
   expect((await db.get('last'))?.toString()).toBe('in the log')
   await db.put('again', '1')
   await db.compact()
@@ -145,24 +153,136 @@ test('a damaged CURRENT is written anew', async () => {
   await db.close()
 })
 
-test('a damaged log keeps what stands before the damage', async () => {
+/** A store with 50 keys in its log, as a crash leaves it, and a byte of the log flipped. */
+async function withDamagedLog(offset: number) {
   const made = fixture()
   const db = await made.open()
+  await db.consumer('slow')
+  await db.consumer('fast')
   for (let i = 0; i < 50; i++) await db.put(`key${i}`, `value ${i}`, { sync: true })
+  const fast = await db.consumer('fast')
+  await fast.ack(50)
   const image = made.fs.crash('kept')
   await db.close()
   const [log] = [...image.files().keys()].filter((name) => name.endsWith('.wal'))
-  flip(image, log!, 1500)
-  const { open } = fixture({}, image)
+  flip(image, log!, offset < 0 ? image.files().get(log!)!.length + offset : offset)
+  return { image, ...fixture({}, image) }
+}
+
+test('a log that is damaged in the middle keeps what stands before and behind it', async () => {
+  const { open, image } = await withDamagedLog(1500)
   expect(await codeOf(() => open())).toBe('VARVE_CORRUPTION')
   const report = await repair(image)
   expect(report.filesSetAside).toHaveLength(1)
   expect(report.epoch).toBe(2)
-  const again = await open()
-  const { latest } = again.history()
-  expect(latest).toBeGreaterThan(5)
-  expect(latest).toBeLessThan(50)
-  expect(await again.keys().all()).toHaveLength(latest)
+  const [hole] = report.seqnosLost
+  expect(report.seqnosLost).toEqual([{ from: hole!.from, to: hole!.from }])
+  expect(report.floor).toBe(hole!.from + 1)
+  expect(report.eventsKept).toBe(50 - hole!.from)
+  let db = await open()
+  expect(db.history()).toMatchObject({ latest: 50, floor: hole!.from + 1, durable: 50 })
+  expect(await db.keys().all()).toHaveLength(49)
+  expect(await db.get(`key${hole!.from - 1}`)).toBeUndefined()
+  // Who has not seen the hole cannot go on; who has can.
+  expect(db.consumers().map(({ name, state }) => `${name} ${state}`)).toEqual([
+    'fast active',
+    'slow lost',
+  ])
+  expect((await db.verify()).problems).toEqual([])
+  // The hole stays where it is, whatever becomes of the log around it.
+  expect(await db.put('more', '1', { sync: true })).toBe(51)
+  const crashed = image.crash('lost')
+  await db.checkpoint('/copy')
+  await db.close()
+  for (const at of [LOCATION, '/copy']) {
+    const fs = at === LOCATION ? crashed : image
+    const again = await Varve.open(at, { environment: { fs }, history: 'all' })
+    expect((await again.verify()).problems).toEqual([])
+    expect(await again.keys().all()).toHaveLength(50)
+    const events = await collect(again.scanSinceSeqno(hole!.from + 1))
+    expect(events).toHaveLength(51 - hole!.from)
+    await again.flush()
+    await again.compact()
+    expect((await again.verify()).problems).toEqual([])
+    expect(await collect(again.scanSinceSeqno(hole!.from + 1))).toEqual(events)
+    await again.close()
+  }
+  db = await open()
+  expect(await db.keys().all()).toHaveLength(50)
+  await db.close()
+  expect(await repair(image)).toMatchObject({ filesSetAside: [], seqnosLost: [] })
+})
+
+test('a log whose durable end is damaged is known to have lost it', async () => {
+  const made = fixture()
+  const db = await made.open()
+  for (let i = 0; i < 5; i++) await db.put(`key${i}`, `value ${i}`)
+  await db.close()
+  const { fs } = made
+  const [log] = filesOf(fs, '.wal')
+  flip(fs, log!, fs.files().get(log!)!.length - 3)
+  const report = await repair(fs)
+  expect(report).toMatchObject({ seqnosLost: [{ from: 5, to: 5 }], floor: 5, eventsKept: 0 })
+  const again = await made.open()
+  expect(await again.keys().all()).toHaveLength(4)
   expect((await again.verify()).problems).toEqual([])
   await again.close()
+})
+
+test('what is lost of the state alone is reported with the seqnos that its segment spans', async () => {
+  const made = fixture({ history: 'none' })
+  const db = await made.open()
+  for (let i = 0; i < 100; i++) await db.put(`key${i}`, 'value')
+  await db.flush()
+  await db.compact()
+  await db.put('later', '1')
+  await db.close()
+  const { fs } = made
+  const [segment] = filesOf(fs, '.seg')
+  fs.remove(segment!)
+  const report = await repair(fs)
+  expect(report).toMatchObject({ seqnosLost: [{ from: 1, to: 100 }], floor: 101, eventsKept: 1 })
+  const again = await made.open()
+  expect((await again.keys().all()).map(String)).toEqual(['later'])
+  expect((await again.verify()).problems).toEqual([])
+  await again.close()
+})
+
+/** Offset of each record of a manifest. */
+function recordsOf(bytes: Uint8Array): number[] {
+  const offsets: number[] = []
+  const view = Buffer.from(bytes)
+  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) offsets.push(at)
+  return offsets
+}
+
+test('whichever edit of a manifest is damaged, its segments are taken in from what they say of themselves', async () => {
+  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
+  const db = await made.open({}, APART)
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 100; i++)
+      await db.put(`key${i}`, `${round} `.repeat(i % 50 === 0 ? 400 : 3))
+    await db.flush()
+    if (round === 1) await db.compact()
+  }
+  await db.put('last', 'in the log')
+  await db.close()
+  const [manifest] = filesOf(made.fs, 'MANIFEST')
+  const edits = recordsOf(made.fs.files().get(manifest!)!).slice(2)
+  expect(edits.length).toBeGreaterThan(10)
+  for (const offset of edits) {
+    const fs = made.fs.crash('kept')
+    flip(fs, manifest!, offset + 30)
+    const report = await repair(fs)
+    const again = await fixture({}, fs).open({ blobThresholdBytes: 500 }, APART)
+    expect((await again.verify()).problems).toEqual([])
+    expect(report, `at ${offset}`).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: 401 })
+    expect(await collect(again.scanSinceSeqno(1))).toHaveLength(401)
+    const entries = await again.entries().all()
+    expect(entries.length).toBe(101)
+    expect(
+      entries.every(([key, value]) => String(value).startsWith('3 ') || String(key) === 'last'),
+    ).toBe(true)
+    await again.close()
+  }
 })

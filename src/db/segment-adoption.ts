@@ -1,0 +1,148 @@
+/**
+ * Segments that no good edit of a damaged manifest speaks of: outputs of flushes and compactions whose edit is lost, or orphans.
+ *
+ * Each says of itself what it holds. It is taken in where its place in the tree can be told, and nothing that is known
+ * contradicts it:
+ *
+ *  - none of its events is anywhere else: what a job had made and never installed, or what one had replaced, shares events with
+ *    what is known;
+ *  - history goes to history; what covers keys of segments that are gone has replaced them, and takes the deepest place among
+ *    theirs; what is newer than all that lies deeper under its keys goes to level 0;
+ *  - there it meets nobody: seqnos in level 0, keys elsewhere.
+ */
+import { hasCode } from '../base/errors.ts'
+import { BlobReader } from '../blob/blob-reader.ts'
+import { blobFileName, joinPath, segmentFileName } from '../env/file-names.ts'
+import type { FileSystem } from '../env/file-system.ts'
+import { readFooterSteps } from '../segment/opened-segment.ts'
+import { runReads } from '../block/read-fully.ts'
+import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
+import { salvageEvents } from '../segment/segment-salvage.ts'
+import { verifySegment } from '../segment/segment-verify.ts'
+import { isBefore } from '../version/level-order.ts'
+import type { Place, SegmentAddition } from '../version/version-edit.ts'
+import type { SeqnoCensus } from './seqno-census.ts'
+
+export interface AdoptionOptions {
+  readonly fs: FileSystem
+  readonly directory: string
+  readonly floor: number
+  /** Commits of the logs begin here. */
+  readonly firstLoggedSeqno: number
+  /** All good segments so far. */
+  readonly additions: readonly SegmentAddition[]
+  readonly vanished: readonly SegmentAddition[]
+  /** Blob files that are known. */
+  readonly blobs: ReadonlyMap<number, BlobFileMeta>
+  /** Events that are known. */
+  readonly census: SeqnoCensus
+}
+
+export interface Adopted {
+  readonly addition: SegmentAddition
+  /** Blob files that came with it. */
+  readonly blobs: readonly BlobFileMeta[]
+}
+
+/** Takes the segment in, its events too; undefined when it is damaged, or nobody can tell where it belongs. */
+export async function adoptSegment(
+  options: AdoptionOptions,
+  number: number,
+): Promise<Adopted | undefined> {
+  const { fs, directory, floor, census } = options
+  const file = fs.openRead(joinPath(directory, segmentFileName(number)))
+  try {
+    const meta = await wholeMeta(file, number)
+    if (meta === undefined) return undefined
+    const level = placeFor(options, meta)
+    if (level === undefined) return undefined
+    const events = await salvageEvents(file, floor)
+    for (let i = 0; i < (events?.count ?? 0); i++) {
+      if (census.has(events!.seqnos[i]!)) return undefined
+    }
+    if (level === 'history' && (events?.count ?? 0) === 0) return undefined
+    const blobs = await blobsOf(options, meta)
+    if (blobs === undefined) return undefined
+    for (let i = 0; i < (events?.count ?? 0); i++) census.add(events!.seqnos[i]!)
+    return { addition: { keyspaceId: meta.keyspaceId, level, meta }, blobs }
+  } finally {
+    file.close()
+  }
+}
+
+/** Whether what the vanished segment held stands in one that was adopted. */
+export function isReplaced(
+  vanished: SegmentAddition,
+  adopted: readonly SegmentAddition[],
+): boolean {
+  return adopted.some((one) => one.meta.number > vanished.meta.number && doMeet(one, vanished))
+}
+
+async function wholeMeta(
+  file: ReturnType<FileSystem['openRead']>,
+  number: number,
+): Promise<SegmentMeta | undefined> {
+  try {
+    const { meta } = await runReads(file, readFooterSteps(file.path, file.size))
+    if (meta.number !== number || (await verifySegment(file, meta)).length > 0) return undefined
+    return meta
+  } catch (error) {
+    if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    return undefined
+  }
+}
+
+function placeFor(options: AdoptionOptions, meta: SegmentMeta): Place | undefined {
+  const { additions, vanished, firstLoggedSeqno } = options
+  if (meta.maxSeqno >= firstLoggedSeqno) return undefined
+  if (meta.order === 'seqno') return 'history'
+  const { keyspaceId } = meta
+  const own = { keyspaceId, level: 0 as const, meta }
+  const replaced = vanished.flatMap((one) =>
+    one.level !== 'history' && doMeet(one, own) ? [one.level] : [],
+  )
+  const level = Math.max(0, ...replaced)
+  // What a flush made, if it is newer than all that lies deeper under its keys.
+  const isNewest = additions.every(
+    (one) =>
+      one.level === 'history' ||
+      one.level === 0 ||
+      !doMeet(one, own) ||
+      one.meta.maxSeqno < meta.minSeqno,
+  )
+  if (replaced.length === 0 && !isNewest) return undefined
+  const isAlone = additions.every(({ keyspaceId: id, level: other, meta: there }) => {
+    if (id !== keyspaceId || other !== level) return true
+    if (level === 0) return there.maxSeqno < meta.minSeqno || meta.maxSeqno < there.minSeqno
+    return isBefore(there, meta) || isBefore(meta, there)
+  })
+  return isAlone ? (level as Place) : undefined
+}
+
+function doMeet(a: SegmentAddition, b: SegmentAddition): boolean {
+  if (a.keyspaceId !== b.keyspaceId) return false
+  return !isBefore(a.meta, b.meta) && !isBefore(b.meta, a.meta)
+}
+
+/** The blob files that it refers to and that are not known yet, whole; undefined when one is not. */
+async function blobsOf(
+  { fs, directory, blobs }: AdoptionOptions,
+  { blobReferences }: SegmentMeta,
+): Promise<BlobFileMeta[] | undefined> {
+  const found: BlobFileMeta[] = []
+  for (const { file: number } of blobReferences) {
+    if (blobs.has(number)) continue
+    const path = joinPath(directory, blobFileName(number))
+    if (fs.stat(path) === undefined) return undefined
+    const reader = new BlobReader(fs.openRead(path), number, undefined)
+    try {
+      found.push(await reader.survey())
+    } catch (error) {
+      if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+      return undefined
+    } finally {
+      reader.close()
+    }
+  }
+  return found
+}
