@@ -188,6 +188,8 @@ export class Writer implements BufferLender {
   lend(bytes: number): Buffer | undefined {
     const spare = this.#spare
     if (spare === undefined || spare.length < bytes) return undefined
+    // Who wrote it may still wait to be copied into the arena: its bytes would be another batch's.
+    if (!this.#pipeline.isEmpty) return undefined
     this.#spare = undefined
     return spare
   }
