@@ -21,6 +21,8 @@ export interface CompactionOptions {
   readonly tombstoneShareMin: number
   /** So have held versions, once their snapshots are closed. */
   readonly heldShareMin: number
+  /** Level 0 is compacted before its count when tombstones in it delete this share of what would be rewritten. */
+  readonly deletedShareMin: number
   /** Blob files with a smaller live share are rewritten. */
   readonly blobLiveShareMin: number
   /** Small history segments in one band at which they are merged. */
@@ -45,6 +47,7 @@ export function compactionOptions(sizes: {
     inputBytesMax: 25 * segmentBytes,
     overlapBytesMax: 10 * segmentBytes,
     tombstoneShareMin: 0.5,
+    deletedShareMin: 0.25,
     heldShareMin: 0.25,
     blobLiveShareMin: 0.5,
     historyMergeCount: 4,

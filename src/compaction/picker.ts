@@ -5,7 +5,8 @@
  * In this order:
  *  1. the level that is furthest over its target (level 0: over its number of segments, or over its bytes where the disk is
  *     bounded: space-budget.ts), in any keyspace;
- *  2. segments with many tombstones, which are pushed down to where they vanish;
+ *  2. segments with many tombstones, which are pushed down to where they vanish; of level 0 when what they delete is a good
+ *     part of what would be rewritten;
  *  3. segments with versions that were held for snapshots now closed: rewritten where they are;
  *  4. blob files of which little is alive: the segment with the most references is rewritten, the values move;
  *  5. small history segments of one band, merged.
@@ -13,6 +14,7 @@
  * Two jobs never touch the same keys of the same level: inputs are contiguous runs, and every segment of the output level that
  * meets the run is an input too.
  */
+import { compare } from '../base/bytes.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { deadBlobs, pickBlobRewrite } from './blob-picker.ts'
 import { type CompactionOptions, LAST_LEVEL } from './compaction-options.ts'
@@ -77,6 +79,7 @@ export interface PickerInput {
 export function pickCompaction(input: PickerInput): CompactionPick | undefined {
   return (
     pickBySize(input) ??
+    pickDeletedLevel0(input) ??
     pickSegment(input, hasManyTombstones) ??
     pickSegment(input, hasReleasedVersions) ??
     pickBlobRewrite(input) ??
@@ -208,6 +211,41 @@ export function pickLevel0(
   if (oldest === undefined || level0.some((meta) => input.busy.has(meta.number))) return undefined
   const upper = closure(level0, oldest)
   return finishPick(input, keyspaceId, files, { level: 0, outputLevel: baseLevel, upper, reason })
+}
+
+/**
+ * Level 0 below its count, when compacting it makes much vanish: a store that was emptied and is left alone would keep it all
+ * otherwise. A tombstone is reckoned to delete one entry, a range the segments below that it covers whole. Where that is not so, the
+ * job costs no more than a few entries a tombstone.
+ */
+function pickDeletedLevel0(input: PickerInput): CompactPick | MovePick | undefined {
+  for (const { id, files } of input.keyspaces) {
+    if ((files.levels[0] ?? []).every((meta) => tombstoneShare(meta) === 0)) continue
+    const { baseLevel } = levelTargets(files.levels, input.options)
+    const pick = pickLevel0(input, id, files, baseLevel, 'tombstones')
+    if (pick?.type !== 'compact' || !deletesMuch(pick, input.options)) continue
+    return pick
+  }
+  return undefined
+}
+
+function deletesMuch({ upper, lower }: CompactPick, options: CompactionOptions): boolean {
+  const share = options.deletedShareMin
+  let tombstones = 0
+  let entries = 0
+  for (const meta of upper) tombstones += meta.pointTombstones
+  for (const meta of [...upper, ...lower]) entries += meta.entries - meta.pointTombstones
+  if (tombstones > 0 && tombstones >= share * entries) return true
+  const covered = lower.filter((meta) => upper.some((above) => coversWhole(above, meta)))
+  return covered.length > 0 && totalBytes(covered) >= share * totalBytes([...upper, ...lower])
+}
+
+/** Whether everything of `meta` lies under range tombstones of `above`, as far as their hull tells. */
+function coversWhole(above: SegmentMeta, meta: SegmentMeta): boolean {
+  const { coverStart, coverEnd, rangeFragments } = above
+  if (rangeFragments === 0 || coverStart === undefined || meta.firstKey === undefined) return false
+  if (compare(coverStart, meta.firstKey) > 0) return false
+  return coverEnd === undefined || compare(meta.lastKey!, coverEnd) < 0
 }
 
 /** `seed` and everything of the level that meets the span of what was taken so far, in the level's order. */
