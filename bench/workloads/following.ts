@@ -8,7 +8,7 @@ import { milliseconds } from './clock.ts'
 import { createKey, Dataset, writeKey } from './dataset.ts'
 import { VALUE_BYTES } from './fill.ts'
 import { createRandom } from './random.ts'
-import { Latencies, startStopwatch } from './stopwatch.ts'
+import { Latencies, measureFor, startStopwatch } from './stopwatch.ts'
 import { EVENTS, onVarve, OPERATIONS, type Workload } from './workload.ts'
 
 const COMMITS_PER_SECOND = 20_000
@@ -69,6 +69,56 @@ export const tailLatency: Workload = {
       await Promise.all(puts)
       return stopwatch.stop(total)
     }
+  },
+}
+
+const IDLE_TAILS = 1000
+
+/** What a commit costs while many wait for something else: for a keyspace, and for a range of keys, that nobody writes. */
+export const idleTails: Workload = {
+  name: 'cdctail-idle',
+  title: 'single puts, awaited, beside 1,000 tails that wait for other keys',
+  group: 'engine',
+  metric: { name: 'slowdown', unit: 'x', better: 'lower' },
+  runsOn: onVarve,
+  async run(context) {
+    const data = new Dataset(VALUE_BYTES)
+    const store = await openVarve({ ...context.job, sync: false })
+    await store.keyspace('quiet')
+    const random = createRandom(16)
+    const key = createKey()
+    const measurePuts = async (): Promise<number> => {
+      const metrics = await measureFor(context.job.seconds / 2, 64, () => {
+        const index = random.below(1_000_000)
+        return store.put(writeKey(key, index), data.value(index))
+      })
+      return metrics['rate'] as number
+    }
+    const rateAlone = await measurePuts()
+    const before = process.memoryUsage()
+    const found: Metrics = {}
+    for (const [name, filter] of Object.entries({
+      byKeyspace: { keyspaces: ['quiet'] },
+      byKey: { range: { prefix: 'x' } },
+    })) {
+      const tails = Array.from({ length: IDLE_TAILS }, () =>
+        store.tail({ from: 'now', heartbeatMs: 0, ...filter }),
+      )
+      const ended = tails.map(async (tail) => {
+        for await (const { events } of tail) {
+          if (events.length > 0) throw new Error('a tail got what it did not ask for')
+        }
+      })
+      found[`${name}Rate`] = await measurePuts()
+      const now = process.memoryUsage()
+      const growth = now.heapUsed + now.external - before.heapUsed - before.external
+      found[`${name}TailBytes`] = Math.max(0, growth) / IDLE_TAILS
+      await Promise.all(tails.map((tail) => tail.close()))
+      await Promise.all(ended)
+    }
+    await store.close()
+    const slowest = Math.min(found['byKeyspaceRate'] as number, found['byKeyRate'] as number)
+    return { rate: slowest, rateAlone, slowdown: rateAlone / slowest, ...found }
   },
 }
 

@@ -53,6 +53,7 @@ export const workloads: readonly Workload[] = [
   history.overwriteSettled,
   history.readSequentialOverwritten,
   historyBound,
+  following.idleTails,
   following.scanMemory,
   ...following.polls,
   ...growth,
