@@ -190,6 +190,17 @@ export class ConsumerLedger {
     entry.acked({ next, commitLast, timeMs })
   }
 
+  /** The same for the replay of the log, where the ack that began a consumer's life is no ack of anybody's. */
+  replayAck(
+    name: string,
+    next: number,
+    commit: { readonly commitLast: number | undefined; readonly timeMs: number },
+  ): void {
+    const entry = this.#entries.get(name)
+    if (entry?.lastAckAt === undefined && entry?.position === next) return
+    this.applyAck(name, next, commit)
+  }
+
   /** After the replay: everything that was found is durable. */
   settleAll(): void {
     for (const entry of this.#entries.values()) entry.settle(Infinity)
@@ -226,8 +237,8 @@ export class ConsumerLedger {
         name: entry.name,
         position: isAhead ? mark.next : entry.durablePosition,
         state: entry.state,
-        maxHeldBytes: entry.maxHeldBytes,
-        maxIdleMs: entry.maxIdleMs,
+        maxHeldBytes: limitOf(entry.maxHeldBytes),
+        maxIdleMs: limitOf(entry.maxIdleMs),
         createdAt: entry.createdAt,
         lastAckAt: isAhead ? mark.timeMs : entry.durableAckAt,
       }
@@ -238,6 +249,11 @@ export class ConsumerLedger {
   floorConsumers(): FloorConsumer[] {
     return this.all().filter(({ state }) => state === 'active')
   }
+}
+
+/** Infinity is no limit, which a record leaves out: there is no number for it. */
+function limitOf(limit: number | undefined): number | undefined {
+  return limit === Infinity ? undefined : limit
 }
 
 export function consumerNotFound(name: string): VarveError {

@@ -114,7 +114,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
     changes.epochs = image.replayed.epochs
     changes.sourceToken = image.replayed.sourceToken
     changes.ledger.reload(image.version.state.consumers)
-    for (const ack of image.replayed.acks) changes.ledger.applyAck(ack.consumer, ack.next, ack)
+    for (const ack of image.replayed.acks) changes.ledger.replayAck(ack.consumer, ack.next, ack)
     changes.ledger.settleAll()
   }
   adopt()

@@ -286,7 +286,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     versions.current.state,
   )
   for (const { consumer, next, commitLast, timeMs } of opened.acks) {
-    changes.ledger.applyAck(consumer, next, { commitLast, timeMs })
+    changes.ledger.replayAck(consumer, next, { commitLast, timeMs })
   }
   changes.ledger.settleAll()
   changes.sourceToken = opened.sourceToken

@@ -23,15 +23,15 @@ export interface Snapshot {
 
 export class OpenSnapshot implements Snapshot {
   readonly seqno: number
-  /** On a readOnly store: what it reads from, as nothing keeps the writer from collecting what it sees. */
-  readonly view: ReadView | undefined
   readonly #owner: Snapshots
+  /** On a readOnly store: what it reads from, as nothing keeps the writer from collecting what it sees. */
+  readonly #view: ReadView | undefined
   #isClosed = false
 
   constructor(seqno: number, owner: Snapshots, view: ReadView | undefined) {
     this.seqno = seqno
     this.#owner = owner
-    this.view = view
+    this.#view = view
   }
 
   close(): void {
@@ -46,7 +46,7 @@ export class OpenSnapshot implements Snapshot {
 
   /** Undefined: the store as it is. */
   static viewOf(snapshot: Snapshot | undefined): ReadView | undefined {
-    return snapshot instanceof OpenSnapshot && !snapshot.#isClosed ? snapshot.view : undefined
+    return snapshot instanceof OpenSnapshot && !snapshot.#isClosed ? snapshot.#view : undefined
   }
 
   /** The seqno to read at; throws for a snapshot of another store or a closed one. */

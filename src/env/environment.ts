@@ -48,10 +48,18 @@ export function resolveEnvironment(partial: Partial<Environment> = {}): Environm
   return {
     fs: fs ?? createNodeFileSystem(),
     // Called on the object it came from: a clock may be an instance with state of its own.
-    now: now === undefined ? () => Date.now() : () => now.call(partial),
+    now: now === undefined ? () => Date.now() : () => wholeMs(now.call(partial)),
     logger: logger ?? silent,
   }
 }
+
+/** Times are stored as whole milliseconds since 1970; a clock may say 1000.75, or nothing of use. */
+function wholeMs(ms: number): number {
+  return ms >= 0 && ms <= MS_MAX ? Math.floor(ms) : 0
+}
+
+/** The last moment that a Date can be. */
+const MS_MAX = 8.64e15
 
 function isFileSystem(value: unknown): value is FileSystem {
   return hasMethods(value, ['create', 'openRead', 'stat', 'list', 'syncDirectory', 'lock'])

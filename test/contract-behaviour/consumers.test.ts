@@ -264,3 +264,47 @@ test('truncateHistory leaves no active consumer below the floor, whenever it ack
     }
   }
 })
+
+test('a consumer may have no limits, and says when it was acked last, over a reopen too', async () => {
+  const place = memoryPlace()
+  let db = await place.open()
+  await fill(db, 3)
+  await db.consumer('never', { maxHeldBytes: Infinity, maxIdleMs: Infinity })
+  const acked = await db.consumer('acked')
+  place.clock.advance(10)
+  await acked.ack(2)
+  const told = db.consumers()
+  expect(told.map(({ name, lastAckAt }) => [name, lastAckAt])).toEqual([
+    ['acked', 1_000_010],
+    ['never', undefined],
+  ])
+  await db.close()
+  place.clock.advance(1e12)
+  const reader = await place.open({ readOnly: true })
+  expect(reader.consumers()).toEqual(told)
+  db = await place.open()
+  expect(db.consumers()).toEqual(told)
+  await db.flush()
+  await db.compact()
+  expect((await db.consumer('never')).state).toBe('active')
+  await db.close()
+  db = await place.open()
+  expect(db.consumers()).toEqual(told)
+})
+
+test('a clock between two milliseconds, before 1970 or out of order does no harm', async () => {
+  for (const now of [() => 1000.75, () => -5, () => NaN, () => Infinity]) {
+    const { fs } = memoryPlace()
+    const place = memoryPlace({ environment: { fs, now } })
+    let db = await place.open()
+    await db.put('a', '1')
+    await (await db.consumer('c', { maxIdleMs: 1000 })).ack(2)
+    expect((await db.verify()).problems).toEqual([])
+    await db.close()
+    db = await place.open()
+    const [event] = await db.scanSinceSeqno(1).nextBatch()
+    expect([0, 1000]).toContain(event!.timestamp)
+    expect(await db.seqnoAt(event!.timestamp)).toBe(1)
+    expect(db.consumers()).toMatchObject([{ position: 2, lastAckAt: event!.timestamp }])
+  }
+})
