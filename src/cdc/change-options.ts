@@ -5,6 +5,19 @@
 import type { BytesLike } from '../base/bytes.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument, wrongType } from '../base/errors.ts'
+import {
+  type Check,
+  type Checks,
+  isAmount,
+  isBoolean,
+  isBytesLike,
+  isInteger,
+  isOneOf,
+  isSignal,
+  isTexts,
+  problemsOf,
+  throwProblems,
+} from '../base/option-check.ts'
 import { decodeToken, type TokenFields } from './resume-token.ts'
 
 export type ChangeType = 'Insert' | 'MergeOperand' | 'PointTombstone' | 'RangeTombstone'
@@ -64,54 +77,70 @@ const LONE_SURROGATE = /\p{Surrogate}/u
 
 const TYPES: readonly ChangeType[] = ['Insert', 'MergeOperand', 'PointTombstone', 'RangeTombstone']
 
-/** Takes one given (not undefined) option; returns what is wrong with its value. Throws for a wrong type. */
-type Check = (value: unknown, name: string) => string | undefined
-
-const FILTER_CHECKS: Readonly<Record<string, Check>> = {
-  keyspaces: listOf((name) => (typeof name === 'string' ? undefined : 'a string')),
-  range: (value, name) => problemsOf(value, name, RANGE_CHECKS).join('; ') || undefined,
-  types: (value, name) => {
-    listOf((type) => (typeof type === 'string' ? undefined : 'a string'))(value, name)
-    const unknown = (value as readonly string[]).find((type) => !TYPES.includes(type as ChangeType))
-    return unknown === undefined ? undefined : `has ${unknown}; known: ${TYPES.join(', ')}`
-  },
+/** A bound of a range is a key, or a part of one. */
+const isBound: Check = (value) => {
+  const problem = isBytesLike(value)
+  if (problem !== undefined) return problem
+  if (typeof value === 'string' && LONE_SURROGATE.test(value)) {
+    // Lone surrogates all encode to the same three bytes.
+    return { message: 'has a lone surrogate, which no UTF-8 bytes stand for' }
+  }
+  const bytes = Buffer.byteLength(value as BytesLike)
+  return bytes > KEY_BYTES_MAX
+    ? { message: `has ${bytes} bytes, at most ${KEY_BYTES_MAX}` }
+    : undefined
 }
 
-const RANGE_CHECKS: Readonly<Record<string, Check>> = {
-  gt: bound,
-  gte: bound,
-  lt: bound,
-  lte: bound,
-  prefix: bound,
+const areTypes: Check = (value) => {
+  const problem = isTexts(value)
+  if (problem !== undefined) return problem
+  const unknown = (value as readonly string[]).find((type) => !TYPES.includes(type as ChangeType))
+  return unknown === undefined
+    ? undefined
+    : { message: `has ${unknown}; known: ${TYPES.join(', ')}` }
 }
 
-const SCAN_CHECKS: Readonly<Record<string, Check>> = {
+/** Looked at elsewhere. */
+const isAnything: Check = () => undefined
+
+/** `range` is an options object of its own. */
+const FILTER_CHECKS: Checks = { keyspaces: isTexts, range: isAnything, types: areTypes }
+
+const RANGE_CHECKS: Checks = {
+  gt: isBound,
+  gte: isBound,
+  lt: isBound,
+  lte: isBound,
+  prefix: isBound,
+}
+
+const SCAN_CHECKS: Checks = {
   ...FILTER_CHECKS,
-  upTo: integer(0),
-  limit: integer(1),
-  visibility,
-  skip: boolean,
-  memoryBudgetBytes: integer(1),
-  signal,
+  upTo: isInteger(0),
+  limit: isInteger(1),
+  visibility: isOneOf('committed', 'durable'),
+  skip: isBoolean,
+  memoryBudgetBytes: isInteger(1),
+  signal: isSignal,
 }
 
-const FOLLOW_CHECKS: Readonly<Record<string, Check>> = {
+const FOLLOW_CHECKS: Checks = {
   ...FILTER_CHECKS,
-  visibility,
-  maxBatchEvents: integer(1),
-  heartbeatMs: integer(0),
-  signal,
+  visibility: isOneOf('committed', 'durable'),
+  maxBatchEvents: isInteger(1),
+  heartbeatMs: isInteger(0),
+  signal: isSignal,
 }
 
 /** `from` is a parameter of its own for scans and a field for tails; it is read by `parseFrom`. */
-const TAIL_CHECKS: Readonly<Record<string, Check>> = { ...FOLLOW_CHECKS, from: () => undefined }
+const TAIL_CHECKS: Checks = { ...FOLLOW_CHECKS, from: isAnything }
 
-const BATCHES_CHECKS: Readonly<Record<string, Check>> = { ...FOLLOW_CHECKS, stopAtLatest: boolean }
+const BATCHES_CHECKS: Checks = { ...FOLLOW_CHECKS, stopAtLatest: isBoolean }
 
-const CONSUMER_CHECKS: Readonly<Record<string, Check>> = {
-  from: () => undefined,
-  maxHeldBytes: amount(0),
-  maxIdleMs: amount(1),
+const CONSUMER_CHECKS: Checks = {
+  from: isAnything,
+  maxHeldBytes: isAmount(0),
+  maxIdleMs: isAmount(1),
 }
 
 export function checkScanOptions(options: unknown): ScanOptions {
@@ -120,7 +149,7 @@ export function checkScanOptions(options: unknown): ScanOptions {
 
 export function checkTailOptions(options: unknown): TailOptions {
   if (options === undefined) throw wrongType('options', 'an object', options)
-  return checked(options, TAIL_CHECKS) as unknown as TailOptions
+  return checked(options, TAIL_CHECKS) as TailOptions
 }
 
 export function checkBatchesOptions(options: unknown): BatchesOptions {
@@ -159,87 +188,11 @@ export function parseMax(max: unknown): number {
   return max
 }
 
-function checked(
-  options: unknown,
-  checks: Readonly<Record<string, Check>>,
-): Readonly<Record<string, unknown>> {
+function checked(options: unknown, checks: Checks): object {
   if (options === undefined) return {}
-  const problems = problemsOf(options, '', checks)
-  if (problems.length > 0) throw invalidArgument(problems.join('; '), { problems })
-  return options as Readonly<Record<string, unknown>>
-}
-
-function problemsOf(
-  options: unknown,
-  prefix: string,
-  checks: Readonly<Record<string, Check>>,
-): string[] {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw wrongType(prefix || 'options', 'an object', options)
-  }
-  const problems: string[] = []
-  for (const [name, value] of Object.entries(options)) {
-    const label = prefix === '' ? name : `${prefix}.${name}`
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined
-    if (check === undefined) {
-      problems.push(`${label} is unknown; known: ${Object.keys(checks).join(', ')}`)
-      continue
-    }
-    if (value === undefined) continue
-    const problem = check(value, label)
-    if (problem !== undefined) problems.push(prefix === 'range' ? problem : `${label} ${problem}`)
-  }
-  return problems
-}
-
-function integer(min: number): Check {
-  return (value, name) => {
-    if (typeof value !== 'number') throw wrongType(name, 'a number', value)
-    if (Number.isSafeInteger(value) && value >= min) return undefined
-    return `must be an integer of at least ${min}, got ${value}`
-  }
-}
-
-/** An integer, or Infinity for no limit. */
-function amount(min: number): Check {
-  const check = integer(min)
-  return (value, name) => (value === Infinity ? undefined : check(value, name))
-}
-
-function boolean(value: unknown, name: string): undefined {
-  if (typeof value !== 'boolean') throw wrongType(name, 'a boolean', value)
-}
-
-function visibility(value: unknown, name: string): string | undefined {
-  if (typeof value !== 'string') throw wrongType(name, 'a string', value)
-  return value === 'committed' || value === 'durable'
-    ? undefined
-    : `must be one of committed, durable, got ${value}`
-}
-
-function signal(value: unknown, name: string): undefined {
-  if (!(value instanceof AbortSignal)) throw wrongType(name, 'an AbortSignal', value)
-}
-
-function bound(value: unknown, name: string): string | undefined {
-  if (typeof value === 'string') {
-    // Lone surrogates all encode to the same three bytes.
-    if (LONE_SURROGATE.test(value))
-      return `${name} has a lone surrogate, which no UTF-8 bytes stand for`
-  } else if (!(value instanceof Uint8Array)) {
-    throw wrongType(name, 'a Uint8Array or a string', value)
-  }
-  const bytes = Buffer.byteLength(value)
-  return bytes > KEY_BYTES_MAX ? `${name} has ${bytes} bytes, at most ${KEY_BYTES_MAX}` : undefined
-}
-
-function listOf(expected: (item: unknown) => string | undefined): Check {
-  return (value, name) => {
-    if (!Array.isArray(value)) throw wrongType(name, 'an array', value)
-    for (const [i, item] of value.entries()) {
-      const kind = expected(item)
-      if (kind !== undefined) throw wrongType(`${name}[${i}]`, kind, item)
-    }
-    return undefined
-  }
+  const problems = problemsOf(options, checks)
+  const range: unknown =
+    'range' in checks ? (options as ChangeFilterOptions | null)?.range : undefined
+  throwProblems([...problems, ...problemsOf(range, RANGE_CHECKS, 'range.')])
+  return options as object
 }

@@ -6,6 +6,7 @@
  * edit's records say so, and returns what to tell the listeners.
  */
 import { invalidArgument, wrongType } from '../base/errors.ts'
+import { settled } from '../base/settled.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import { checkBatchesOptions, checkConsumerOptions, parseSeqno } from './change-options.ts'
 import type { ChangeSource, ConsumerStore } from './change-source.ts'
@@ -270,7 +271,8 @@ export class Consumers {
 
   #change<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#changing.then(run, run)
-    this.#changing = result.catch(() => undefined)
+    // The next one waits for its end; the caller is told of its failure.
+    this.#changing = settled(result)
     return result
   }
 }

@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { settled } from '../base/settled.ts'
 import type { Batch } from '../db/batch.ts'
 import type { Keyspace } from '../db/keyspace.ts'
 import type { Varve } from '../db/varve.ts'
@@ -123,8 +124,8 @@ export class Importer {
 
   #submit(): void {
     const write = this.#store.write(this.#batch)
-    // Waited for later: until then a failure must not count as unhandled.
-    write.catch(() => undefined)
+    // Waited for later, which throws what it failed with: until then that must not count as unhandled.
+    void settled(write)
     this.#writes.push(write)
     this.#batch = this.#store.batch()
   }

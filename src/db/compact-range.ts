@@ -2,7 +2,7 @@
  * The range of `compact()`, checked.
  */
 import { type BytesLike, checkName, toBound } from './arguments.ts'
-import { type Checks, checkOptions, isBytesLike } from './option-check.ts'
+import { type Checks, checkOptions, isBytesLike } from '../base/option-check.ts'
 
 /** Default: every keyspace, every key. `start` inclusive, `end` exclusive. */
 export interface CompactRange {

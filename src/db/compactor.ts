@@ -1,6 +1,7 @@
 /**
  * Runs what the picker proposes, and `compact()`: plans the job at the moment it starts, turns its result into one edit.
  */
+import { settled } from '../base/settled.ts'
 import { sparseBlobs } from '../compaction/blob-picker.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
 import type { Job, JobResult } from '../compaction/job.ts'
@@ -187,7 +188,7 @@ export class Compactor {
 
   async #run(pick: CompactionPick): Promise<void> {
     const ended = pick.type === 'move' ? this.#move(pick) : this.#runJob(pick)
-    const running = { keyspaceId: pick.keyspaceId, ended: ended.catch(() => undefined) }
+    const running = { keyspaceId: pick.keyspaceId, ended: settled(ended) }
     this.#running = running
     try {
       await ended

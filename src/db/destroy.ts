@@ -12,7 +12,7 @@ import {
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
-import { type Checks, checkOptions, isObject } from './option-check.ts'
+import { type Checks, checkOptions, isObject } from '../base/option-check.ts'
 
 const CHECKS: Checks = { environment: isObject }
 

@@ -10,6 +10,7 @@
 import type { JobRunner } from '../background/job-runner.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'
+import { settled } from '../base/settled.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import { extendSeries } from '../cdc/history-series.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
@@ -372,7 +373,7 @@ export class Engine {
       this.#markSynced()
       return
     }
-    // A failure has poisoned the store already; there is nobody else to tell.
-    this.durability.sync().catch(() => undefined)
+    // A failure has poisoned the store already, and is what the next write is told.
+    void settled(this.durability.sync())
   }
 }

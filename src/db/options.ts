@@ -17,7 +17,7 @@ import {
   isSignal,
   problemsOf,
   throwProblems,
-} from './option-check.ts'
+} from '../base/option-check.ts'
 
 /**
  * How far change capture reaches back: the floor rises when history is older than `maxAgeMs` or bigger than `maxBytes` (user

@@ -19,7 +19,7 @@ import {
   isInteger,
   isObject,
   isSignal,
-} from './option-check.ts'
+} from '../base/option-check.ts'
 import { OpenSnapshot, type Snapshot, type Snapshots } from './snapshots.ts'
 
 /** Options of point reads. */

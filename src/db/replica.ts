@@ -13,6 +13,7 @@
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { KIND_MASK, KIND_MERGE } from '../base/entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+import { settled } from '../base/settled.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { COMMIT_BODY_AT, FIELD_EPOCHS, FIELD_SOURCE_TOKEN } from '../batch/commit-record.ts'
 import { followSource, type Lineage } from '../cdc/lineage.ts'
@@ -24,7 +25,13 @@ import { aborted } from './arguments.ts'
 import type { HistoryInfo } from './history-info.ts'
 import type { KeyspaceDirectory, KeyspaceState } from './keyspace-directory.ts'
 import type { KeyspaceRegistry } from './keyspace-registry.ts'
-import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
+import {
+  type Checks,
+  checkOptions,
+  isBoolean,
+  isBytesLike,
+  isSignal,
+} from '../base/option-check.ts'
 import { readEvents, type ReplicaCommit, type ReplicaCommits, seqnoGap } from './replica-events.ts'
 import type { Writer, WriteOptions } from './writer.ts'
 
@@ -357,7 +364,8 @@ export class Replica {
 
   #inTurn<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(run)
-    this.#turn = result.catch(() => undefined)
+    // The next call waits for its end; this one's caller is told of its failure.
+    this.#turn = settled(result)
     return result
   }
 }

@@ -4,7 +4,7 @@
 import type { VarveError } from '../base/errors.ts'
 import type { Logger } from '../env/environment.ts'
 import type { Diagnostics } from './diagnostics.ts'
-import { requireFunction } from './option-check.ts'
+import { requireFunction } from '../base/option-check.ts'
 import { invalidArgument, wrongType } from '../base/errors.ts'
 
 /** What `on` and `off` know, by name: what happens in the background, for the program that has the store. */

@@ -12,7 +12,7 @@ import { verifyManifest } from '../version/manifest-verify.ts'
 import type { Version } from '../version/version.ts'
 import { aborted } from './arguments.ts'
 import type { Changes } from './changes.ts'
-import { type Checks, checkOptions, isSignal } from './option-check.ts'
+import { type Checks, checkOptions, isSignal } from '../base/option-check.ts'
 
 /** Options of `verify`. */
 export interface VerifyOptions {

@@ -14,7 +14,13 @@ import { Staging } from '../write/staging.ts'
 import { aborted, type BytesLike, throwIfAborted, toMeta } from './arguments.ts'
 import { type Batch, type BatchAck, type ResolveKeyspace, WriteBatch } from './batch.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
-import { type Checks, checkOptions, isBoolean, isBytesLike, isSignal } from './option-check.ts'
+import {
+  type Checks,
+  checkOptions,
+  isBoolean,
+  isBytesLike,
+  isSignal,
+} from '../base/option-check.ts'
 
 /** Options of every write. */
 export interface WriteOptions {

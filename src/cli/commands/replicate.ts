@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { settled } from '../../base/settled.ts'
 import { replicate } from '../../db/replicate.ts'
 import type { Varve } from '../../db/varve.ts'
 import { DirectoryWatch, waited } from '../change-stream.ts'
@@ -78,7 +79,8 @@ async function run(replication: Replication, terminal: Terminal): Promise<number
   } finally {
     stop.abort()
     bar.stop()
-    await running.catch(() => undefined)
+    // Its failure was thrown above, unless another one came first.
+    await settled(running)
   }
 }
 

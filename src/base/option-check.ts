@@ -3,7 +3,7 @@
  *
  * A wrong *type* is a TypeError (ERR_INVALID_ARG_TYPE), everything else VARVE_INVALID_ARGUMENT with details.problems.
  */
-import { VarveError, wrongType } from '../base/errors.ts'
+import { VarveError, wrongType } from './errors.ts'
 
 export interface Problem {
   readonly option: string
@@ -17,11 +17,13 @@ export type Check = (value: unknown) => { message: string; isType?: boolean } | 
 
 export type Checks = Readonly<Record<string, Check>>
 
-/** Problems of an options object; `prefix` names it in messages. */
+/** Problems of an options object; `prefix` (`range.`) names it in messages where it is part of another one. */
 export function problemsOf(options: unknown, checks: Checks, prefix = ''): Problem[] {
   if (options === undefined) return []
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    return [{ option: prefix || 'options', message: 'must be an object', isType: true }]
+    return [
+      { option: prefix.slice(0, -1) || 'options', message: 'must be an object', isType: true },
+    ]
   }
   const problems: Problem[] = []
   for (const name of Object.keys(options)) {
@@ -98,6 +100,12 @@ export const isBytesLike: Check = (value) =>
   typeof value === 'string' || value instanceof Uint8Array
     ? undefined
     : { message: 'must be a Uint8Array or a string', isType: true }
+
+/** An array of strings. */
+export const isTexts: Check = (value) =>
+  Array.isArray(value) && value.every((one) => typeof one === 'string')
+    ? undefined
+    : { message: 'must be an array of strings', isType: true }
 
 /** Throws a TypeError unless the value is a function. */
 export function requireFunction(name: string, value: unknown): void {
