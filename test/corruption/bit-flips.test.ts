@@ -6,9 +6,10 @@ import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import { randomOf } from '../record/record-samples.ts'
 import { type Outcome, readDamaged, type Sample, sampleStore } from './damaged-store.ts'
 
-/** Together with the other tests of this file 5,000 flips and 200 cuts. */
+/** In all tests of this file together. */
 const FLIPS = Number(process.env['VARVE_FLIPS'] ?? 5_000)
-const CUTS = Number(process.env['VARVE_CUTS'] ?? 200)
+/** Of each file; `npm run test:corruption` makes 200. */
+const CUTS_EACH = Number(process.env['VARVE_CUTS_EACH'] ?? 4)
 const KINDS = ['seg', 'blob', 'wal', 'MANIFEST', 'CURRENT'] as const
 
 type Tally = Record<Outcome, number>
@@ -46,13 +47,18 @@ describe.each([
   test('answers rightly or not at all when a file is cut', { timeout: 600_000 }, async () => {
     const sample = await sampleStore(seed, isClean)
     const random = randomOf(seed)
-    for (let count = 0; count < CUTS / 2; count++) {
-      const { path, bytes } = pickFile(sample, KINDS[count % KINDS.length]!, random)
-      const size = Math.floor(random() * bytes.length)
-      const fs = sample.disk.crash('kept')
-      cut(fs, path, bytes.subarray(0, size))
-      await named(`${path} cut to ${size} of ${bytes.length}`, () => readDamaged(sample, fs))
+    let cuts = 0
+    for (const [path, bytes] of sample.disk.files()) {
+      for (let place = 0; place < CUTS_EACH; place++) {
+        // One in each stretch, so that all parts of the file are met.
+        const size = Math.floor(((place + random()) / CUTS_EACH) * bytes.length)
+        const fs = sample.disk.crash('kept')
+        cut(fs, path, bytes.subarray(0, size))
+        await named(`${path} cut to ${size} of ${bytes.length}`, () => readDamaged(sample, fs))
+        cuts++
+      }
     }
+    expect(cuts).toBeGreaterThanOrEqual(CUTS_EACH * KINDS.length)
   })
 })
 

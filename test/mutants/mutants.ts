@@ -316,4 +316,43 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [['      if (commit.sync) {\n', '      if (commit.sync && seqno < 0) {\n']],
     tests: CRASH,
   },
+  {
+    what: 'the memory of a batch that still waits is given to the next one',
+    file: 'src/db/writer.ts',
+    changes: [['    if (!this.#pipeline.isEmpty) return undefined\n', '']],
+    tests: ['test/db/batch-memory.test.ts'],
+  },
+  {
+    what: 'a flush beside another one does not wait for its own writes',
+    file: 'src/db/engine.ts',
+    changes: [
+      [
+        '    // Also where another flush, which waited beside this one, has sealed it.\n    await this.#maintenance.flushSealed(target)\n',
+        '',
+      ],
+    ],
+    tests: ['test/db/regression-flushes-side-by-side.test.ts'],
+  },
+  {
+    what: 'a repair puts the floor below a hole',
+    file: 'src/db/repair.ts',
+    changes: [
+      [
+        'const floor = Math.max(state.floor, Math.min(lastLost, last) + 1)',
+        'const floor = Math.max(state.floor, Math.min(lastLost, last))',
+      ],
+    ],
+    tests: ['test/db/repair.test.ts'],
+  },
+  {
+    what: 'a repair takes in a segment whose events stand elsewhere',
+    file: 'src/db/segment-adoption.ts',
+    changes: [
+      [
+        '      if (census.has(events!.seqnos[i]!)) return undefined\n',
+        '      if (i < 0) return undefined\n',
+      ],
+    ],
+    tests: ['test/corruption/repair-sweep.test.ts', 'test/db/repair.test.ts'],
+  },
 ]
