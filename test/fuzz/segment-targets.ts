@@ -212,7 +212,12 @@ const blob: FuzzTarget = {
       for (const length of [location.length, 0, 2 ** 30]) {
         try {
           const value = reader.readSync({ ...location, length })
-          mustBe(value.equals(VALUES[index]!), 'the value that was written')
+          // Where bytes were moved another frame may stand there, and fit a reference that is wrong itself: a whole value still.
+          const possible = length === location.length ? [VALUES[index]!] : VALUES
+          mustBe(
+            possible.some((one) => one.equals(value)),
+            'a value that was written',
+          )
         } catch (error) {
           if (length === location.length || !(error instanceof VarveError)) refusal = error
         }
