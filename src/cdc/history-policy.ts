@@ -186,7 +186,7 @@ export function bandBoundaries(
   let band = -1
   for (const point of scale.series) {
     const of = Math.floor(point.userBytes / step)
-    if (of !== band && band !== -1 && point.seqno + 1 > floor) boundaries.push(point.seqno + 1)
+    if (of !== band && band !== -1 && point.seqno > floor) boundaries.push(point.seqno + 1)
     band = of
   }
   return boundaries

@@ -94,6 +94,24 @@ export function extendSeries(
   return kept.length > POINTS_MAX ? thin(kept) : kept
 }
 
+/**
+ * The series with a point for one event that stands in segments: the floor, whose time `history()` tells. Its bytes are
+ * interpolated. The series itself where there is a point already, no room, or nothing behind the event to reckon from.
+ */
+export function withEvent(
+  series: readonly SeriesPoint[],
+  event: { readonly seqno: number; readonly timeMs: number },
+): readonly SeriesPoint[] {
+  const { seqno, timeMs } = event
+  const index = series.findIndex((point) => point.seqno >= seqno)
+  const next = series[index]
+  if (next === undefined || next.seqno === seqno || series.length >= POINTS_MAX) return series
+  const previous = series[index - 1] ?? { seqno: 0, userBytes: 0 }
+  const share = (seqno - previous.seqno) / (next.seqno - previous.seqno)
+  const userBytes = previous.userBytes + Math.round((next.userBytes - previous.userBytes) * share)
+  return series.toSpliced(index, 0, { seqno, timeMs, userBytes })
+}
+
 /** At most POINTS_MAX points, the first and the last among them. */
 export function thin(points: readonly SeriesPoint[]): SeriesPoint[] {
   const first = points[0]

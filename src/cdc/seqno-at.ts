@@ -70,7 +70,8 @@ async function bisect(
   return lower
 }
 
-async function timeOf(view: ChangeView, seqno: number): Promise<number> {
+/** When the event with this seqno, which stands in a segment, was committed. */
+export async function timeOf(view: ChangeView, seqno: number): Promise<number> {
   for (const meta of new SegmentCatalog(view.listSegments()).within({ from: seqno, upTo: seqno })) {
     const segment = view.segment(meta)
     if (!segment.isOpen) await segment.open()

@@ -14,7 +14,7 @@ import type {
 import { type Consumer, type ConsumerInfo, Consumers } from '../cdc/consumers.ts'
 import { ConsumerLedger } from '../cdc/consumer-ledger.ts'
 import { type ChangeScan, scanSinceSeqno } from '../cdc/scan.ts'
-import { seqnoAt } from '../cdc/seqno-at.ts'
+import { seqnoAt, timeOf } from '../cdc/seqno-at.ts'
 import { type ChangeTail, openTail } from '../cdc/tail.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { Timers } from '../env/timers.ts'
@@ -93,7 +93,20 @@ export class Changes implements ChangeSource {
     return this.consumerSet.drop(name)
   }
 
-  /** When the oldest event that is kept was committed: exact in memtables, else as the series knows it. */
+  /** When an event that is kept in segments was committed; undefined where that cannot be read. */
+  async timeOf(seqno: number): Promise<number | undefined> {
+    const view = this.view()
+    try {
+      return await timeOf(view, seqno)
+    } catch {
+      // Whoever reads that event is told of the damage; the floor rises all the same.
+      return undefined
+    } finally {
+      view.release()
+    }
+  }
+
+  /** When the oldest event that is kept was committed: the series has a point for it, or else for one that is near. */
   oldestTimestamp(): number | undefined {
     const { floor, latest } = this
     if (floor > latest) return undefined
@@ -107,7 +120,8 @@ export class Changes implements ChangeSource {
       view.release()
     }
     const { series } = this
-    return (series.findLast(({ seqno }) => seqno < floor) ?? series[0])?.timeMs
+    const exact = series.find(({ seqno }) => seqno === floor)
+    return (exact ?? series.findLast(({ seqno }) => seqno < floor) ?? series[0])?.timeMs
   }
 
   // ------------------------------------------------------------------------------------------ ChangeSource

@@ -12,7 +12,7 @@ import type { VarveError } from '../base/errors.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'
 import { settled } from '../base/settled.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
-import { extendSeries } from '../cdc/history-series.ts'
+import { extendSeries, withEvent } from '../cdc/history-series.ts'
 import type { CompactionOptions } from '../compaction/compaction-options.ts'
 import type { SpaceBudget } from '../compaction/space-budget.ts'
 import { isNoSpace, systemCode, translateDiskError } from '../env/disk-errors.ts'
@@ -304,8 +304,14 @@ export class Engine {
       },
       epochs: () => this.#options.sourceEpochs(),
       seriesUpTo: (flushed) => {
-        const { state } = versions.current
-        return extendSeries(state.series, series.pending, { floor: state.floor, flushed })
+        const { floor, series: saved } = versions.current.state
+        const extended = extendSeries(saved, series.pending, { floor, flushed })
+        const holder = this.memtables.sealed.find(
+          ({ memtable }) => memtable.firstSeqno <= floor && floor <= memtable.lastSeqno,
+        )?.memtable
+        if (holder === undefined || floor > flushed) return extended
+        const timeMs = holder.commits.timeMs[holder.commitOf(floor - holder.firstSeqno)]!
+        return withEvent(extended, { seqno: floor, timeMs })
       },
       seriesSaved: (flushed) => series.settle(flushed),
       compactionEnded: (keyspaceId) => this.compactor.ended(keyspaceId),

@@ -4,7 +4,7 @@
  * The policy says how high, consumers hold it back, what is not durable holds it back; see cdc/history-policy.ts. Open scans
  * do not: they hold *dropping* back, which is `dropFloor`.
  */
-import type { SeriesRecorder } from '../cdc/history-series.ts'
+import { type SeriesRecorder, withEvent } from '../cdc/history-series.ts'
 import {
   bandBoundaries,
   type ByteScale,
@@ -36,6 +36,8 @@ export interface FloorKeeperOptions {
   readonly consumerRecords: () => readonly ConsumerRecord[]
   readonly onRisk: (risk: ConsumerRisk) => void
   readonly onRaised: (floor: number) => void
+  /** When an event in segments was committed. */
+  readonly timeOf: (seqno: number) => Promise<number | undefined>
 }
 
 export class FloorKeeper {
@@ -126,17 +128,27 @@ export class FloorKeeper {
     await this.#apply(plan.floor, options.settle(plan.verdicts))
   }
 
+  /** Of what is in no segment yet the flush will tell. */
+  async #timeOf(seqno: number): Promise<number | undefined> {
+    const { versions, timeOf } = this.#options
+    return seqno > versions.current.state.lastFlushedSeqno ? undefined : timeOf(seqno)
+  }
+
   async #apply(floor: number, risks: readonly ConsumerRisk[]): Promise<void> {
     const { versions, holds, onRaised, onRisk, consumerRecords } = this.#options
     const isRaised = floor > this.floor
     const hasLost = risks.some(({ lost }) => lost)
     if (isRaised || hasLost) {
-      await versions.apply({
+      const timeMs = isRaised ? await this.#timeOf(floor) : undefined
+      await versions.apply(({ state }) => ({
         state: {
           ...(isRaised ? { floor } : {}),
+          ...(timeMs === undefined
+            ? {}
+            : { series: withEvent(state.series, { seqno: floor, timeMs }) }),
           ...(hasLost ? { consumers: consumerRecords() } : {}),
         },
-      })
+      }))
     }
     const scale = this.scale
     holds.cutOff((position) => isOverheld(scale, position, this.floor))

@@ -229,6 +229,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
         consumerRecords: () => changes.ledger.records(),
         onRisk: (risk) => events.emit('consumerAtRisk', risk),
         onRaised: (floor) => events.emit('historyFloor', { floor }),
+        timeOf: (seqno) => changes.timeOf(seqno),
       }),
     sourceEpochs: () => changes.epochs,
     consumerRecords: (marks) => changes.ledger.records(marks?.consumers),

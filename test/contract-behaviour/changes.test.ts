@@ -279,11 +279,29 @@ test('seqnoAt is exact, and timestamps never decrease', async () => {
       const expected = times.findIndex((t) => t >= time) + 1 || times.length + 1
       expect(await db.seqnoAt(time)).toBe(expected)
     }
+    expect(db.history().oldestTimestamp).toBe(times[0])
     expect(await db.seqnoAt(-Infinity)).toBe(1)
     expect(await db.seqnoAt(1_000_000.5)).toBe(3)
   }
-  await db.truncateHistory(5)
-  expect(await db.seqnoAt(0)).toBe(5)
+  for (const floor of [3, 5, 6, 9]) {
+    await db.truncateHistory(floor)
+    expect(await db.seqnoAt(0)).toBe(floor)
+    expect(db.history().oldestTimestamp).toBe(times[floor - 1])
+    await db.close()
+    db = await place.open()
+    expect(db.history().oldestTimestamp).toBe(times[floor - 1])
+    const reader = await place.open({ readOnly: true })
+    expect(reader.history().oldestTimestamp).toBe(times[floor - 1])
+  }
+  await db.truncateHistory(10)
+  expect(db.history().oldestTimestamp).toBeUndefined()
+  place.clock.set(9_000_000)
+  await db.put('a', '1')
+  place.clock.advance(1)
+  await db.put('a', '1')
+  expect(db.history().oldestTimestamp).toBe(9_000_000)
+  await db.flush()
+  expect(db.history().oldestTimestamp).toBe(9_000_000)
 })
 
 test('a tail delivers whole commits as they come, until it is closed, aborted or the store closes', async () => {

@@ -210,6 +210,8 @@ test('the floor rises by age and by bytes, at once with none and never with all'
   await aged.flush()
   // written at 0, 300 .. 2700; now 3000: the first at or after 2000 is the eighth
   expect(aged.history().floor).toBe(8)
+  const [oldest] = await aged.scanSinceSeqno(8).nextBatch()
+  expect(aged.history().oldestTimestamp).toBe(oldest!.timestamp)
   byAge.clock.advance(100_000)
   expect(aged.history().floor).toBe(8)
   await aged.compact()
