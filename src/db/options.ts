@@ -60,7 +60,7 @@ export interface OpenOptions extends KeyspaceOptions {
   blockCacheBytes?: number
   /** Segments are cut near this size by compaction. At least 16 KiB. Default 64 MiB. */
   segmentBytes?: number
-  /** Worker threads for flush and compaction; 0: slices on the calling thread. Default 1. */
+  /** 0: flush and compaction run in short slices on the calling thread; else in a worker thread (in one, whatever the number). Default 1. */
   backgroundWorkers?: number
   /**
    * A snapshot, cursor or change scan that stays open for longer is told of, once, by `environment.logger.warn` and on the

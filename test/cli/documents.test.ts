@@ -74,6 +74,26 @@ describe.each(['README.md', 'docs/guide.md'])('%s', (document) => {
   )
 })
 
+test('the guide says of every error code what to do', () => {
+  const errors = fs.readFileSync(path.join(ROOT, 'src', 'base', 'errors.ts'), 'utf8')
+  const codes = [...errors.matchAll(/^ {2}\| '(VARVE_\w+)'$/gm)].map((match) => match[1]!)
+  const guide = fs.readFileSync(path.join(ROOT, 'docs', 'guide.md'), 'utf8')
+  const rows = [...guide.matchAll(/^\| `(VARVE_\w+)` \|/gm)].map((match) => match[1]!)
+  expect(codes.length).toBeGreaterThan(20)
+  expect(rows.toSorted()).toEqual(codes.toSorted())
+})
+
+test('the README lists every option', () => {
+  const options = fs.readFileSync(path.join(ROOT, 'src', 'db', 'options.ts'), 'utf8')
+  const declared = [...options.matchAll(/^ {2}(\w+)\?: /gm)].map((match) => match[1]!)
+  const readme = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8')
+  const listed = [...readme.matchAll(/^\| `(\w+)`( \*)? \|/gm)].map((match) => match[1]!)
+  // Of `signal` there is nothing to say in a table.
+  expect(listed.toSorted()).toEqual(
+    expect.arrayContaining(declared.filter((name) => name !== 'signal')),
+  )
+})
+
 test('the copy of a classic-level database has its sublevels as keyspaces', () => {
   const program = programsIn('docs/guide.md').find(({ code }) => code.includes('classic-level'))!
   expect(run(program)).toBe('3 entries in default,users\n')

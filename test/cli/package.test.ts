@@ -88,6 +88,11 @@ test('the command is there', () => {
     JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string }
   ).version
   expect(execFileSync(command, ['--version'], { encoding: 'utf8' })).toBe(`${version}\n`)
+  // These two need nothing that is not in the package.
+  for (const name of ['demo', 'bench']) {
+    const args = [name, '-n', '500', '--json']
+    expect(JSON.parse(execFileSync(command, args, { encoding: 'utf8' }))).toBeTypeOf('object')
+  }
   execFileSync(command, ['put', 'store', 'a', '1', '--create'], { cwd: project, stdio: 'pipe' })
   expect(execFileSync(command, ['get', 'store', 'a'], { cwd: project, encoding: 'utf8' })).toBe(
     '1\n',
