@@ -13,11 +13,14 @@ export class ParsedCache {
   readonly #stop = new AbortController()
   readonly #running: Promise<void>
   #seenUpTo = 0
+  #failure: { readonly cause: unknown } | undefined
 
   constructor(db: Varve) {
     this.#db = db
     // 'now' is decided by the call: nothing that is committed after this line is missed.
-    this.#running = this.#follow()
+    this.#running = this.#follow().catch((cause: unknown) => {
+      this.#failure = { cause }
+    })
   }
 
   /** Everything up to this seqno is reflected. */
@@ -25,7 +28,9 @@ export class ParsedCache {
     return this.#seenUpTo
   }
 
+  /** Fails when the stream of changes did: what is cached may be stale then. */
   get(key: string): unknown {
+    if (this.#failure !== undefined) throw new Error('the cache is out of date', this.#failure)
     if (!this.#values.has(key)) {
       const value = this.#db.getSync(key)
       this.#values.set(key, value === undefined ? undefined : JSON.parse(value.toString()))
@@ -39,13 +44,21 @@ export class ParsedCache {
   }
 
   async #follow(): Promise<void> {
-    try {
-      for await (const batch of this.#db.tail({ from: 'now', signal: this.#stop.signal })) {
-        for (const event of batch.events) this.#forget(event)
-        this.#seenUpTo = batch.upTo
+    for (;;) {
+      const tail = this.#db.tail({ from: 'now', signal: this.#stop.signal })
+      // What was cached before this tail began may have changed unseen.
+      this.#values.clear()
+      try {
+        for await (const batch of tail) {
+          for (const event of batch.events) this.#forget(event)
+          this.#seenUpTo = batch.upTo
+        }
+        return
+      } catch (error) {
+        if (hasCode(error, 'VARVE_ABORTED')) return
+        // It was too slow, and history went on without it: begin again, empty.
+        if (!hasCode(error, 'VARVE_HISTORY_TRUNCATED')) throw error
       }
-    } catch (error) {
-      if (!hasCode(error, 'VARVE_ABORTED')) throw error
     }
   }
 

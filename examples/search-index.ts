@@ -5,7 +5,7 @@
  *   npx tsx examples/search-index.ts ./articles
  */
 import { pathToFileURL } from 'node:url'
-import { type Keyspace, Varve } from '../src/index.ts'
+import { type Keyspace, type RangeTombstone, Varve } from '../src/index.ts'
 
 const CONSUMER = 'search-index'
 
@@ -29,6 +29,13 @@ export async function updateIndex(db: Varve): Promise<number> {
       changes++
       if (event.type === 'Insert') seen.set(event.key.toString(), event.value.toString())
       else if (event.type === 'PointTombstone') seen.set(event.key.toString(), undefined)
+      else if (event.type === 'RangeTombstone') {
+        const range = { gte: event.startKey, ...(event.endKey && { lt: event.endKey }) }
+        const before = (await indexed.keys(range).all()).map(String)
+        for (const article of [...before, ...seen.keys()]) {
+          if (covers(event, article)) seen.set(article, undefined)
+        }
+      }
     }
     for (const [article, text] of seen) {
       const before = (await indexed.get(article))?.toString() ?? ''
@@ -40,6 +47,11 @@ export async function updateIndex(db: Varve): Promise<number> {
     await db.write(batch.ack(CONSUMER, next))
   }
   return changes
+}
+
+function covers({ startKey, endKey }: RangeTombstone, key: string): boolean {
+  const bytes = Buffer.from(key)
+  return bytes.compare(startKey) >= 0 && (endKey === undefined || bytes.compare(endKey) < 0)
 }
 
 export async function search(index: Keyspace, word: string): Promise<string[]> {

@@ -5,7 +5,7 @@
  *   npx tsx examples/snapshot-then-stream.ts ./source
  */
 import { pathToFileURL } from 'node:url'
-import { hasCode, Varve } from '../src/index.ts'
+import { hasCode, type RangeTombstone, Varve } from '../src/index.ts'
 
 /** What the consumer keeps: any other system, here a map and the position that belongs to it. */
 export class Mirror {
@@ -14,17 +14,18 @@ export class Mirror {
 
   /** Brings the mirror up to date; starts over from a snapshot where the history it needs is gone. */
   async catchUp(db: Varve): Promise<'streamed' | 'copied'> {
-    if (this.position > 0) {
-      try {
-        await this.#stream(db)
-        return 'streamed'
-      } catch (error) {
-        if (!hasCode(error, 'VARVE_HISTORY_TRUNCATED')) throw error
+    for (let how: 'streamed' | 'copied' = 'streamed'; ; how = 'copied') {
+      if (this.position > 0) {
+        try {
+          await this.#stream(db)
+          return how
+        } catch (error) {
+          if (!hasCode(error, 'VARVE_HISTORY_TRUNCATED')) throw error
+        }
       }
+      // Also when history was given up while the snapshot was copied: a consumer, made before it, would have held it.
+      await this.#copy(db)
     }
-    await this.#copy(db)
-    await this.#stream(db)
-    return 'copied'
   }
 
   async #copy(db: Varve): Promise<void> {
@@ -37,12 +38,22 @@ export class Mirror {
   }
 
   async #stream(db: Varve): Promise<void> {
-    await using scan = db.scanSinceSeqno(this.position)
+    await using scan = db.scanSinceSeqno(this.position, { keyspaces: ['default'] })
     for await (const event of scan) {
       if (event.type === 'Insert') this.state.set(event.key.toString(), event.value.toString())
       else if (event.type === 'PointTombstone') this.state.delete(event.key.toString())
+      else if (event.type === 'RangeTombstone') this.#deleteRange(event)
+      else throw new Error('this mirror knows no merge operator')
     }
     this.position = scan.position
+  }
+
+  #deleteRange({ startKey, endKey }: RangeTombstone): void {
+    for (const key of this.state.keys()) {
+      const bytes = Buffer.from(key)
+      if (bytes.compare(startKey) < 0) continue
+      if (endKey === undefined || bytes.compare(endKey) < 0) this.state.delete(key)
+    }
   }
 }
 

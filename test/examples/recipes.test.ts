@@ -5,8 +5,9 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { main as auditTrail } from '../../examples/audit-trail.ts'
 import { main as cacheInvalidation } from '../../examples/cache-invalidation.ts'
 import { main as replica } from '../../examples/replica.ts'
-import { main as searchIndex } from '../../examples/search-index.ts'
-import { main as snapshotThenStream } from '../../examples/snapshot-then-stream.ts'
+import { main as searchIndex, search, updateIndex } from '../../examples/search-index.ts'
+import { main as snapshotThenStream, Mirror } from '../../examples/snapshot-then-stream.ts'
+import { Varve } from '../../src/index.ts'
 
 let directory: string
 beforeEach(() => {
@@ -19,6 +20,22 @@ test('a search index in the same store follows its articles exactly once', async
   expect(await searchIndex(directory)).toEqual(found)
   // Again on what is there: the index goes on where it stood.
   expect(await searchIndex(directory)).toEqual(found)
+})
+
+test('a search index and a mirror follow deletes of whole ranges, too', async () => {
+  await using db = await Varve.open(directory, { history: 'all' })
+  const mirror = new Mirror()
+  await db.put('apple', 'round fruit')
+  await db.put('banana', 'bent fruit')
+  await updateIndex(db)
+  await mirror.catchUp(db)
+  await db.put('cherry', 'small fruit')
+  await db.deleteRange('b', 'd')
+  await db.put('date', 'dry fruit')
+  await updateIndex(db)
+  expect(await search(await db.keyspace('index'), 'fruit')).toEqual(['apple', 'date'])
+  expect(await mirror.catchUp(db)).toBe('streamed')
+  expect([...mirror.state.keys()]).toEqual(['apple', 'date'])
 })
 
 test('an audit trail has every change once, with its author', async () => {
