@@ -19,6 +19,7 @@ const WAL = 'test/wal/wal-recovery.test.ts'
 const WAL_WRITER = 'test/wal/wal-writer.test.ts'
 const VERSIONS = 'test/version/version-set.test.ts'
 const LIFECYCLE = 'test/db/lifecycle.test.ts'
+const MODEL = 'test/model/model.test.ts'
 
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -354,5 +355,115 @@ export const MUTANTS: readonly Mutant[] = [
       ],
     ],
     tests: ['test/corruption/repair-sweep.test.ts', 'test/db/repair.test.ts'],
+  },
+  {
+    what: 'an open scan does not hold what it has still to read',
+    file: 'src/db/floor-keeper.ts',
+    changes: [['return Math.min(this.floor, this.#options.holds.lowest())', 'return this.floor']],
+    tests: ['test/db/stream.test.ts', MODEL],
+  },
+  {
+    what: 'history expires together with the event at the floor',
+    file: 'src/compaction/picker.ts',
+    changes: [
+      [
+        'if (meta.maxEventSeqno >= input.dropFloor ||',
+        'if (meta.maxEventSeqno > input.dropFloor ||',
+      ],
+    ],
+    tests: ['test/compaction/picker.test.ts', MODEL],
+  },
+  {
+    what: 'a compaction drops the superseded event at the floor',
+    file: 'src/compaction/entry-sorter.ts',
+    changes: [
+      ['const isEvent = seqno >= this.#dropFloor &&', 'const isEvent = seqno > this.#dropFloor &&'],
+    ],
+    tests: ['test/compaction/entry-sorter.test.ts', MODEL],
+  },
+  {
+    what: 'a compaction drops the superseded operand at the floor',
+    file: 'src/compaction/version-fates.ts',
+    changes: [['this.seqno[i]! >= dropFloor', 'this.seqno[i]! > dropFloor']],
+    tests: ['test/compaction/entry-sorter.test.ts', MODEL],
+  },
+  {
+    what: 'a flush loses the range tombstone at the floor',
+    file: 'src/compaction/flush-job.ts',
+    changes: [
+      [
+        'if (seqno >= dropFloor) retired.add(ordinal)',
+        'if (seqno > dropFloor) retired.add(ordinal)',
+      ],
+    ],
+    tests: ['test/compaction/jobs.test.ts', MODEL],
+  },
+  {
+    what: 'events of a dropped keyspace are lost with it',
+    file: 'src/db/flusher.ts',
+    changes: [
+      [
+        'if (meta.events > 0 && meta.maxEventSeqno >= dropFloor) {',
+        'if (meta.events > 0 && meta.maxEventSeqno >= Infinity) {',
+      ],
+    ],
+    tests: ['test/db/keyspaces.test.ts', MODEL],
+  },
+  {
+    what: 'times follow a clock that is set back',
+    file: 'src/write/commit-pipeline.ts',
+    changes: [['commit.timeMs ?? Math.max(this.#lastTimeMs, now)', 'commit.timeMs ?? now']],
+    tests: [MODEL],
+  },
+  {
+    what: "seqnoAt gives the next time's first commit",
+    file: 'src/cdc/seqno-at.ts',
+    changes: [
+      [
+        'if ((await timeOf(view, middle)) < timestampMs)',
+        'if ((await timeOf(view, middle)) <= timestampMs)',
+      ],
+    ],
+    tests: ['test/cdc/seqno-at.test.ts', MODEL],
+  },
+  {
+    what: 'a token beyond the end of its epoch is accepted',
+    file: 'src/cdc/resume-token.ts',
+    changes: [
+      ['? Math.min(epochEnd(home, epochId)!, home.latest)', '? Infinity'],
+      [': epochEnd(home, epochId)!', ': Infinity'],
+    ],
+    tests: ['test/cdc/resume-token.test.ts', MODEL],
+  },
+  {
+    what: 'a durable tail delivers what is only committed',
+    file: 'src/cdc/tail.ts',
+    changes: [["this.#isDurable = follow.visibility === 'durable'", 'this.#isDurable = false']],
+    tests: ['test/cdc/tail.test.ts', MODEL],
+  },
+  {
+    what: 'an ack in a batch is forgotten by a flush',
+    file: 'src/cdc/consumer-ledger.ts',
+    changes: [
+      ['position: isAhead ? mark.next : entry.durablePosition', 'position: entry.durablePosition'],
+    ],
+    tests: ['test/cdc/consumers.test.ts'],
+  },
+  {
+    what: 'blobs that only history references are deleted',
+    file: 'src/compaction/blob-picker.ts',
+    changes: [['  yield* files.history\n', '']],
+    tests: ['test/compaction/picker.test.ts', 'test/db/collection.test.ts', MODEL],
+  },
+  {
+    what: "a dropped keyspace's level 0 stops writers",
+    file: 'src/db/compactor.ts',
+    changes: [
+      [
+        'keyspaces.byId(id)?.isDropped !== true || files.levels.every(({ length }) => length === 0)',
+        'keyspaces.byId(id) !== undefined || files.levels.length > 0',
+      ],
+    ],
+    tests: ['test/db/bounded-disk.test.ts'],
   },
 ]
