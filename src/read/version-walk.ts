@@ -205,9 +205,10 @@ export class VersionWalk {
       if (this.#level > 0 || meta === undefined) this.#level++
       if (meta === undefined || meta.minSeqno > snapshot) continue
       const covers = mayCover(meta, key, 0, end)
-      const holds = mayHold(meta, key, 0, end)
-      if (!covers && !holds) continue
       const reader = view.segments.reader(meta)
+      // A filter at hand says more than the bounds do, and costs less than comparing two keys.
+      const holds = reader.isSifted || mayHold(meta, key, 0, end)
+      if (!covers && !holds) continue
       this.#reader = reader
       if (covers) {
         if (!reader.isOpen && !mayRead) return BLOCKED

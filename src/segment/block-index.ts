@@ -179,12 +179,11 @@ export class BlockIndex {
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       const middleHigh = highs[middle]!
-      const middleLow = lows[middle]!
       let isAtOrBelow: boolean
       if (middleHigh !== wantedHigh) {
         isAtOrBelow = middleHigh < wantedHigh
-      } else if (middleLow !== wantedLow) {
-        isAtOrBelow = middleLow < wantedLow
+      } else if (lows[middle]! !== wantedLow) {
+        isAtOrBelow = lows[middle]! < wantedLow
       } else {
         const start = starts[middle]!
         const order = compareBytes(separators, start, starts[middle + 1]!, key, keyStart, keyEnd)

@@ -75,6 +75,11 @@ export class SegmentReader {
     return this.#opened !== undefined
   }
 
+  /** Whether `find` asks a filter in memory before anything else. */
+  get isSifted(): boolean {
+    return this.#opened?.bloom !== undefined
+  }
+
   get path(): string {
     return this.#file.path
   }
