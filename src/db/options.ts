@@ -215,6 +215,6 @@ export function mergeKeyspaceOptions(
     blobThresholdBytes: threshold === false ? Number.POSITIVE_INFINITY : Math.max(1, threshold),
     compression,
     bloomBitsPerKey: given.bloomBitsPerKey ?? stored?.bloomBitsPerKey ?? 10,
-    blockBytes: given.blockBytes ?? stored?.blockBytes ?? (compression === 'none' ? 4096 : 16_384),
+    blockBytes: given.blockBytes ?? stored?.blockBytes ?? (compression === 'none' ? 2048 : 16_384),
   }
 }

@@ -133,7 +133,7 @@ export class SegmentRepair {
       number,
       keyspaceId: meta.keyspaceId,
       order: meta.order,
-      blockBytes: 4096,
+      blockBytes: 2048,
       compression: 'none',
       bloomBitsPerKey: 10,
     })

@@ -1,7 +1,7 @@
 /**
  * The readers of all segments and blob files in use: one each, made when it is first asked for.
  *
- * What open segments hold in memory (index, filter) is about 2 % of their files, so a store much larger than memory bounds
+ * What open segments hold in memory (index, filter) is about 3 % of their files, so a store much larger than memory bounds
  * it: when the bound is passed, readers that were not asked for lately give it back, and open again when they are needed.
  */
 import type { BlobLocation } from '../block/blob-reference.ts'
