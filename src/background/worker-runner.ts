@@ -176,7 +176,12 @@ export class WorkerRunner implements JobRunner {
   #fallBack(cause: unknown): void {
     this.#isInline = true
     this.#warn('no worker thread can be started; background work runs on the calling thread', cause)
-    for (const id of this.#pending.keys()) this.#take(id)!.runInline()
+    for (const id of this.#pending.keys()) {
+      const pending = this.#take(id)!
+      // It may have got as far as the first files: an error can arrive before the message that says it is ready.
+      this.#removeFiles(pending.job)
+      pending.runInline()
+    }
   }
 
   #warn(message: string, cause: unknown): void {

@@ -251,7 +251,13 @@ test('when the worker dies its jobs fail, their files are removed, and the next 
      if (existsSync(${JSON.stringify(join(directory, 'died'))})) await import(${JSON.stringify(source)})
      else {
        parentPort.postMessage({ type: 'ready' })
-       parentPort.on('message', ({ job }) => {
+       let jobs = 0
+       parentPort.on('message', ({ id, job }) => {
+         // An answer comes behind 'ready'; an error may overtake both.
+         if (++jobs === 1) {
+           const error = { isVarve: false, name: 'Error', message: 'first', fields: {}, details: {} }
+           return parentPort.postMessage({ type: 'failed', id, error })
+         }
          writeFileSync(${JSON.stringify(`${store}/`)} + String(job.firstFileNumber).padStart(6, '0') + '.seg', 'part')
          writeFileSync(${JSON.stringify(join(directory, 'died'))}, '')
          throw new Error('died')
@@ -260,11 +266,30 @@ test('when the worker dies its jobs fail, their files are removed, and the next 
   )
   writeFileSync(join(store, '999999.seg'), 'of somebody else')
   const runner = newRunner(pathToFileURL(path))
+  await expect(runner.run(flushOf([put('a', '1', K)]), new Map())).rejects.toThrow('first')
   const failure = await runner.run(flushOf([put('a', '1', K)]), new Map()).catch((e: unknown) => e)
   expect(failure).toMatchObject({ code: 'VARVE_IO', cause: { message: 'died' } })
   expect(readdirSync(store)).toEqual(['999999.seg'])
   const { added } = await runner.run(flushOf([put('a', '1', K)]), new Map())
   expect(values(added[0]!.meta)).toEqual(['1'])
+})
+
+test('when the worker dies before anything was heard of it, its job runs on the calling thread, without its files', async () => {
+  const path = join(directory, 'stillborn.mjs')
+  const store = join(directory, 'store')
+  writeFileSync(
+    path,
+    `import { writeFileSync } from 'node:fs'
+     import { parentPort } from 'node:worker_threads'
+     parentPort.on('message', ({ job }) => {
+       writeFileSync(${JSON.stringify(`${store}/`)} + String(job.firstFileNumber).padStart(6, '0') + '.seg', 'part')
+       throw new Error('died')
+     })`,
+  )
+  const runner = newRunner(pathToFileURL(path))
+  const { added } = await runner.run(flushOf([put('a', '1', K)]), new Map())
+  expect(values(added[0]!.meta)).toEqual(['1'])
+  expect(warnings).toHaveLength(1)
 })
 
 test('a job that cannot be sent is rejected, and the runner goes on', async () => {
