@@ -36,6 +36,11 @@ export interface HeldSeqnos {
   readonly newest: number
 }
 
+/** Whether an epoch is one of a source, not the stand-in of a replica that has heard of none. */
+export function isReal({ epoch }: Epoch): boolean {
+  return epoch !== STAND_IN_EPOCH
+}
+
 /** Whether the replica has not heard of any source yet. */
 export function isStandIn(lineage: Lineage): boolean {
   return lineage.epochs.at(-1)?.epoch === STAND_IN_EPOCH

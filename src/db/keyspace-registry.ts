@@ -107,15 +107,10 @@ export class KeyspaceRegistry {
     options: KeyspaceOptions,
     stored: StoredKeyspaceOptions | undefined,
   ): StoredKeyspaceOptions {
-    const { mergeOperator } = options
-    if (
-      mergeOperator !== undefined &&
-      stored?.mergeOperator !== undefined &&
-      stored.mergeOperator !== mergeOperator
-    ) {
-      throw operatorMismatch(name, { stored: stored.mergeOperator, given: mergeOperator })
-    }
-    const merged = mergeKeyspaceOptions(options, stored)
+    const merged =
+      stored === undefined
+        ? mergeKeyspaceOptions(options, undefined)
+        : givenOverStored(name, options, stored)
     this.#operatorOf(name, merged)
     return merged
   }
@@ -123,6 +118,23 @@ export class KeyspaceRegistry {
   #operatorOf(name: string, options: StoredKeyspaceOptions): MergeOperator | undefined {
     return operatorOf(name, options, this.#options.operators)
   }
+}
+
+/** Options of an existing keyspace; MERGE_OPERATOR_MISMATCH where they name another operator than the stored one. */
+export function givenOverStored(
+  name: string,
+  given: KeyspaceOptions,
+  stored: StoredKeyspaceOptions,
+): StoredKeyspaceOptions {
+  const { mergeOperator } = given
+  if (
+    mergeOperator !== undefined &&
+    stored.mergeOperator !== undefined &&
+    stored.mergeOperator !== mergeOperator
+  ) {
+    throw operatorMismatch(name, { stored: stored.mergeOperator, given: mergeOperator })
+  }
+  return mergeKeyspaceOptions(given, stored)
 }
 
 /** The operator of a keyspace; MERGE_OPERATOR_MISMATCH where it is not at hand. */

@@ -19,9 +19,9 @@ import { Changes } from './changes.ts'
 import { FilesInUse } from './files-in-use.ts'
 import { Health } from './health.ts'
 import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory, type KeyspaceState } from './keyspace-directory.ts'
-import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
+import { givenOverStored, KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
 import type { OpenContext } from './open-store.ts'
-import { mergeKeyspaceOptions } from './options.ts'
+import { checkRole } from './options.ts'
 import { type FollowedLogs, LogFollower } from './log-follower.ts'
 import { PinnedSource } from './pinned-source.ts'
 import { notFound } from './recovery.ts'
@@ -54,6 +54,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
   })
   const load = (previous?: Image): Promise<Image> => loadImage(context, follower, inUse, previous)
   let image = await load()
+  checkRole(options.role, image.version.state.role)
   let generation = 0
   const keyspaces = new KeyspaceDirectory()
   keyspaceUpdate(context, keyspaces, image)()
@@ -253,7 +254,7 @@ function keyspaceUpdate(
   const found = image.version.state.keyspaces.map((record): KeyspaceState => {
     const droppedAt = record.droppedAt ?? image.replayed.drops.get(record.id)
     const given = record.id === DEFAULT_KEYSPACE_ID ? options.keyspace : {}
-    const stored = mergeKeyspaceOptions(given, record.options)
+    const stored = givenOverStored(record.name, given, record.options)
     const isDropped = droppedAt !== undefined
     return {
       id: record.id,

@@ -2,7 +2,7 @@
  * Opens a store for writing: recovery, then the parts, then what was left to do.
  */
 import { SeriesRecorder } from '../cdc/history-series.ts'
-import { VarveError, invalidArgument } from '../base/errors.ts'
+import { VarveError } from '../base/errors.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
@@ -15,11 +15,11 @@ import { Changes } from './changes.ts'
 import { Engine } from './engine.ts'
 import { FloorKeeper } from './floor-keeper.ts'
 import { Health } from './health.ts'
-import { DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
-import { KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
+import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID, KeyspaceDirectory } from './keyspace-directory.ts'
+import { givenOverStored, KeyspaceRegistry, operatorOf } from './keyspace-registry.ts'
 import type { ReplayedAck } from './log-replay.ts'
 import type { OpenContext } from './open-store.ts'
-import { mergeKeyspaceOptions } from './options.ts'
+import { checkRole, mergeKeyspaceOptions } from './options.ts'
 import { checkFiles, createStore, type RecoveryOptions, replayLogs, takeOver } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { spaceOf } from './space-of.ts'
@@ -113,15 +113,6 @@ function recoveryOptions(
   }
 }
 
-function checkRole(given: 'primary' | 'replica' | undefined, stored: 'primary' | 'replica'): void {
-  if (given === 'primary' && stored === 'replica') {
-    throw invalidArgument('the store is a replica: open it as one and promote() it', {
-      role: given,
-      stored,
-    })
-  }
-}
-
 /** Keyspaces of the manifest, with what the log says was dropped since. */
 function directoryOf(
   context: OpenContext,
@@ -133,7 +124,9 @@ function directoryOf(
   for (const record of versions.current.state.keyspaces) {
     const droppedAt = record.droppedAt ?? drops.get(record.id)
     const stored =
-      record.id === DEFAULT_KEYSPACE_ID ? mergeDefault(context, record.options) : record.options
+      record.id === DEFAULT_KEYSPACE_ID
+        ? givenOverStored(DEFAULT_KEYSPACE, context.options.keyspace, record.options)
+        : record.options
     const isDropped = droppedAt !== undefined
     const state = {
       id: record.id,
@@ -150,30 +143,17 @@ function directoryOf(
   return keyspaces
 }
 
-function mergeDefault(
-  context: OpenContext,
-  stored: Parameters<typeof mergeKeyspaceOptions>[1],
-): ReturnType<typeof mergeKeyspaceOptions> {
-  const { keyspace } = context.options
-  const operator = keyspace.mergeOperator
-  if (
-    operator !== undefined &&
-    stored?.mergeOperator !== undefined &&
-    operator !== stored.mergeOperator
-  ) {
-    throw new VarveError(
-      'VARVE_MERGE_OPERATOR_MISMATCH',
-      `keyspace "default" has merge operator ${JSON.stringify(stored.mergeOperator)}, which cannot become ${operator}`,
-      { keyspace: 'default', stored: stored.mergeOperator, given: operator },
-    )
-  }
-  return mergeKeyspaceOptions(keyspace, stored)
-}
-
 function defaultKeyspaceChange(context: OpenContext, versions: VersionSet): StateChange {
   const record = versions.current.state.keyspaces.find(({ id }) => id === DEFAULT_KEYSPACE_ID)
   if (record === undefined) return {}
-  return { keyspaces: [{ ...record, options: mergeDefault(context, record.options) }] }
+  return {
+    keyspaces: [
+      {
+        ...record,
+        options: givenOverStored(DEFAULT_KEYSPACE, context.options.keyspace, record.options),
+      },
+    ],
+  }
 }
 
 function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegistry): Store {

@@ -3,6 +3,7 @@
  */
 import type { Compression } from '../block/codec.ts'
 import { builtinOperators, type MergeOperator } from '../base/merge-operators.ts'
+import { invalidArgument } from '../base/errors.ts'
 import type { Environment } from '../env/environment.ts'
 import type { StoredKeyspaceOptions } from '../version/store-state.ts'
 import {
@@ -216,5 +217,18 @@ export function mergeKeyspaceOptions(
     compression,
     bloomBitsPerKey: given.bloomBitsPerKey ?? stored?.bloomBitsPerKey ?? 10,
     blockBytes: given.blockBytes ?? stored?.blockBytes ?? (compression === 'none' ? 2048 : 16_384),
+  }
+}
+
+/** Throws INVALID_ARGUMENT where a stored replica is opened as a primary. */
+export function checkRole(
+  given: 'primary' | 'replica' | undefined,
+  stored: 'primary' | 'replica',
+): void {
+  if (given === 'primary' && stored === 'replica') {
+    throw invalidArgument('the store is a replica: open it as one and promote() it', {
+      role: given,
+      stored,
+    })
   }
 }

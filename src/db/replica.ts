@@ -86,10 +86,8 @@ const CHECKS: Checks = {
   signal: isSignal,
   token: (value) =>
     typeof value === 'string' ? undefined : { message: 'must be a token', isType: true },
-  epochs: (value) => {
-    if (!Array.isArray(value)) return { message: 'must be an array', isType: true }
-    return value.length === 0 ? { message: 'must not be empty' } : undefined
-  },
+  epochs: (value) =>
+    Array.isArray(value) ? undefined : { message: 'must be an array', isType: true },
 }
 
 /** Commits are queued so many, or so many bytes, at a time. */
@@ -176,7 +174,8 @@ export class Replica {
     }
     return {
       token: token === undefined ? undefined : { text: token, fields: decodeToken(token) },
-      epochs: epochs?.map(readEpoch),
+      // A source that is itself a replica and has heard of none has none.
+      epochs: epochs === undefined || epochs.length === 0 ? undefined : epochs.map(readEpoch),
       sync: sync ?? this.#ports.syncByDefault,
       signal,
     }

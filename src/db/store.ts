@@ -5,6 +5,7 @@
  */
 import { randomBytes } from '../env/random.ts'
 import { hasCode, invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+import { isReal } from '../cdc/lineage.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
@@ -189,7 +190,7 @@ export class Store {
     return {
       storeId: state.storeId,
       epoch: epochs.at(-1)!.epoch,
-      epochs: epochs.map((epoch) => ({ ...epoch })),
+      epochs: epochs.filter(isReal).map((epoch) => ({ ...epoch })),
       floor: state.floor,
       latest: this.#parts.latestSeqno(),
       durable: this.#parts.durableSeqno(),

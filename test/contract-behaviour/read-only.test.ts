@@ -264,3 +264,19 @@ test('a consumer of a reader reads, and cannot ack', async () => {
     expect(await rejected(call()), name).toBe('VARVE_READ_ONLY')
   }
 })
+
+test('a reader is refused another operator, and the role of a primary on a replica', async () => {
+  const place = memoryPlace({ mergeOperator: 'append' })
+  const writer = await place.open()
+  await writer.keyspace('k', { mergeOperator: 'max' })
+  const other = place.open({ readOnly: true, mergeOperator: 'counter' })
+  expect(await rejected(other)).toBe('VARVE_MERGE_OPERATOR_MISMATCH')
+  const reader = await place.open({ readOnly: true })
+  const changed = reader.keyspace('k', { mergeOperator: 'min' })
+  expect(await rejected(changed)).toBe('VARVE_MERGE_OPERATOR_MISMATCH')
+  const replica = memoryPlace({ role: 'replica' })
+  await replica.open()
+  const asPrimary = replica.open({ readOnly: true, role: 'primary' })
+  expect(await rejected(asPrimary)).toBe('VARVE_INVALID_ARGUMENT')
+  expect((await replica.open({ readOnly: true })).role).toBe('replica')
+})

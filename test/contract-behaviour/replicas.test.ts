@@ -231,3 +231,16 @@ test('a source that closes lets a replica that is still catching up have everyth
   await db.close()
   expect(await running).toEqual({ latest: 20_001 })
 })
+
+test('a replica that has heard of no source has no epochs, and may be a source itself', async () => {
+  const empty = await memoryPlace({ role: 'replica' }).open()
+  expect(empty.history()).toMatchObject({ epochs: [], latest: 0, sourceToken: undefined })
+  const next = await memoryPlace({ role: 'replica' }).open()
+  expect(await replicate(empty, next, { stopAtLatest: true })).toEqual({ latest: 0 })
+  const { epochs } = empty.history()
+  expect(await next.applyChanges([], { epochs })).toEqual({ latest: 0, applied: 0 })
+  expect(next.history().epochs).toEqual([])
+  await next.promote()
+  expect(next.history().epochs).toEqual([{ epoch: 1, id: expect.any(String), first: 1 }])
+  expect(await next.put('a', '1')).toBe(1)
+})
