@@ -11,7 +11,9 @@ const NATIVE_MIN = 350
 
 /** Checksum of bytes[start, end). `seed` continues an earlier checksum. */
 export function checksum(bytes: Uint8Array, start: number, end: number, seed = 0): number {
-  const view = start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)
+  // Not `subarray`: of a Buffer it costs half as much as the checksum of a small record.
+  const isWhole = start === 0 && end === bytes.length
+  const view = isWhole ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
   if (end - start >= NATIVE_MIN) return crc32Native(view, seed)
   return crc32Package.buf(view, seed) >>> 0
 }

@@ -4,7 +4,7 @@
  *
  * Room for the header is left at the front, so a commit without fields is never moved.
  */
-import { copyBytes, EMPTY_BYTES } from '../base/bytes.ts'
+import { copyBytes, EMPTY_BYTES, writeU16, writeU32 } from '../base/bytes.ts'
 import { COMMIT_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument } from '../base/errors.ts'
 import { varintBytes, writeVarint } from '../base/varint.ts'
@@ -56,12 +56,12 @@ export function writeCommitHeader(
   end: number,
   counts: { operations: number; fieldBytes: number },
 ): void {
-  // So few bytes that a call costs more.
+  // So few bytes that a call costs more; Buffer's own writers look at every argument, a tenth of a small put.
   for (let i = at; i < at + COMMIT_BODY_AT; i++) target[i] = 0
-  target.writeUInt32LE(end - at, at + 4)
-  target.writeUInt16LE(RECORD_COMMIT, at + 22)
-  target.writeUInt32LE(counts.operations, at + COMMIT_OPERATIONS_AT)
-  target.writeUInt32LE(counts.fieldBytes, at + COMMIT_FIELD_BYTES_AT)
+  writeU32(target, at + 4, end - at)
+  writeU16(target, at + 22, RECORD_COMMIT)
+  writeU32(target, at + COMMIT_OPERATIONS_AT, counts.operations)
+  writeU32(target, at + COMMIT_FIELD_BYTES_AT, counts.fieldBytes)
 }
 
 /** The fields of a commit, each as tag, length, bytes. */

@@ -2,6 +2,7 @@
  * The files that a job makes: numbers from its reserved range, syncs one behind the other, removal of all of them when the
  * job comes to nothing.
  */
+import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { blobFileName, joinPath, segmentFileName } from '../env/file-names.ts'
 import type { FileSystem, WritableFile } from '../env/file-system.ts'
@@ -51,12 +52,7 @@ export class JobFiles {
     if (this.#complete.length < filesMin) return
     const files = this.#complete.splice(0)
     // All of them, also when one fails: a file must not be closed under a sync of its own.
-    const syncs = Promise.allSettled(files.map((file) => file.sync()))
-    let failure: PromiseRejectedResult | undefined
-    yield syncs.then((results) => {
-      failure = results.find((result) => result.status === 'rejected')
-    })
-    if (failure !== undefined) throw failure.reason
+    yield allDone(files.map((file) => file.sync()))
     for (const file of files) {
       this.#open.delete(file)
       file.close()

@@ -154,7 +154,8 @@ export class OperationLog {
     const commits = this.commits.count + this.#pendingCommits + 1
     const rows = this.commits.first.length
     if (commits > rows) this.#growCommits(Math.max(commits, rows * 2))
-    this.arena.set(start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end), offset)
+    // Not `subarray`: of a Buffer it costs more than the copy.
+    this.arena.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), offset)
     this.arenaEnd = offset + length
     this.pending += operations
     if (operations > 0) this.#pendingCommits++

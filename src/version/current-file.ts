@@ -75,23 +75,22 @@ export function readCurrent(fs: FileSystem, directory: string): number | undefin
   }
 }
 
-/** Writes and syncs the new content beside CURRENT. What it names must be durable first. */
-export async function prepareCurrent(
+/** Writes the new content beside CURRENT. The caller syncs it, and what it names, before `installCurrent`; and closes it. */
+export function prepareCurrent(
   fs: FileSystem,
   directory: string,
   manifestNumber: number,
-  onSyncing: () => void,
-): Promise<void> {
+): WritableFile {
   const path = joinPath(directory, temporaryFileName(CURRENT_FILE))
   if (fs.stat(path) !== undefined) fs.remove(path)
   const bytes = encodeCurrent(manifestNumber)
-  const file: WritableFile = fs.create(path)
+  const file = fs.create(path)
   try {
     writeFully(file, bytes, 0, bytes.length)
-    onSyncing()
-    await file.sync()
-  } finally {
+    return file
+  } catch (error) {
     file.close()
+    throw error
   }
 }
 

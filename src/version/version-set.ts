@@ -11,6 +11,7 @@
  * a manifest that is not durable. After a refused write (a full disk) nothing is appended behind what may be half an edit. A
  * failed sync is final: what is on disk is not known, so nothing more may be built on it.
  */
+import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { hasCode, VarveError } from '../base/errors.ts'
 import { systemCode } from '../env/disk-errors.ts'
@@ -306,12 +307,15 @@ export class VersionSet {
       await this.#attempt(async (onSyncing, onSynced) => {
         writer = new ManifestWriter(fs.create(path), number)
         writer.writeSnapshot(edits)
-        onSyncing()
-        await writer.sync()
-        onSynced()
-        await prepareCurrent(fs, directory, number, onSyncing)
-        // Before the rename: else a power cut can keep a CURRENT that names a manifest which the directory has lost.
-        await fs.syncDirectory(directory)
+        const prepared = prepareCurrent(fs, directory, number)
+        try {
+          onSyncing()
+          // Side by side: opening a store waits for little else. The directory before the rename too: else a power cut can
+          // keep a CURRENT that names a manifest which the directory has lost.
+          await allDone([writer.sync(), prepared.sync(), fs.syncDirectory(directory)])
+        } finally {
+          prepared.close()
+        }
         onSynced()
         installCurrent(fs, directory)
         mayBeInForce = true

@@ -12,6 +12,7 @@
  *    synced; else rejected bytes could come back after a power cut, behind seqnos that were given out again.
  *  - A failed sync is final and never tried again: the kernel has marked the pages clean, so the next one would lie.
  */
+import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { joinPath, walFileName } from '../env/file-names.ts'
 import { type FileSystem, type WritableFile, writeFully } from '../env/file-system.ts'
@@ -268,9 +269,10 @@ export class WalWriter {
       await this.#previous.sync()
       this.#previous = undefined
     }
-    await this.#file.sync()
     // The first time: without its directory entry a power cut can lose the file with all that was synced in it.
-    if (this.#syncedSize === 0 && size > 0) await this.#fs.syncDirectory(this.#directory)
+    const isFirst = this.#syncedSize === 0 && size > 0
+    if (isFirst) await allDone([this.#file.sync(), this.#fs.syncDirectory(this.#directory)])
+    else await this.#file.sync()
   }
 }
 

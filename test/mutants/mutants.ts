@@ -68,8 +68,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/version/version-set.ts',
     changes: [
       [
-        '        await fs.syncDirectory(directory)\n        onSynced()\n        installCurrent(fs, directory)\n',
-        '        installCurrent(fs, directory)\n',
+        'allDone([writer.sync(), prepared.sync(), fs.syncDirectory(directory)])',
+        'allDone([writer.sync(), prepared.sync()])',
       ],
     ],
     tests: [VERSIONS, 'test/version/crash-cycles.test.ts', ...CRASH],
