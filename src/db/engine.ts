@@ -172,9 +172,13 @@ export class Engine {
 
   async compact(range: DecodedCompactRange): Promise<void> {
     await this.flush()
-    await this.#maintenance.withoutCompaction(async () => {
-      await this.compactor.compactRange(range)
-    })
+    try {
+      await this.#maintenance.withoutCompaction(() => this.compactor.compactRange(range))
+    } catch (cause) {
+      // As when it runs in the background: a failed sync is final, whoever asked for it (I8).
+      if (this.#isFinal(cause)) this.poison(cause, 'compaction')
+      throw cause
+    }
     this.#progressed()
   }
 
@@ -355,9 +359,14 @@ export class Engine {
   }
 
   #backgroundFailed(error: VarveError, isFinal: boolean): void {
-    const { health, versions } = this.#options
-    if (isFinal || versions.failure !== undefined || isFailedSync(error)) health.poison(error)
+    const { health } = this.#options
+    if (isFinal || this.#isFinal(error)) health.poison(error)
     else health.backgroundFailed(error)
+  }
+
+  /** Whether what is on the disk is not known any more. */
+  #isFinal(cause: unknown): boolean {
+    return this.#options.versions.failure !== undefined || isFailedSync(cause)
   }
 
   /** The log is idle: says in the log that all of it is durable, so that rot in its end is not taken for a torn tail. */
