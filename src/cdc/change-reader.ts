@@ -26,7 +26,7 @@ import { CommitContext, makeEvent } from './change-event.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
 import { EventBytes } from './event-bytes.ts'
-import { EventWindow, LOOK_AHEAD } from './event-window.ts'
+import { EventWindow } from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import {
   SLOT_COMMIT,
@@ -217,16 +217,9 @@ export class ChangeReader {
     let keyspace = ''
     const { bytes } = window.arena
     owned.attach(bytes)
-    let touched = 0
     let seqno = this.#position
     for (; seqno <= end && seqno <= batch.last; seqno++) {
       const slot = (seqno - first) * SLOT_INTS
-      // Entries lie in file order, so each is a cache miss: begin to load a later one while this one is made.
-      if (seqno + LOOK_AHEAD <= end) {
-        const later = slot + LOOK_AHEAD * SLOT_INTS
-        const start = slots[later + SLOT_START]!
-        touched ^= bytes[start]! ^ bytes[(start + slots[later + SLOT_END]!) >>> 1]!
-      }
       const kind = slots[slot + SLOT_KIND]!
       if (kind <= 0) continue
       if (slots[slot + SLOT_RUN] !== run) {
@@ -260,7 +253,6 @@ export class ChangeReader {
       }
       batch.took(commit, seqno)
     }
-    window.touched = touched
     this.#position = seqno
   }
 

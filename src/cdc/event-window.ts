@@ -30,9 +30,6 @@ export interface WindowRun {
   readonly events: EventRun
 }
 
-/** Loads are begun so many events ahead: measured 8 to 16 best. */
-export const LOOK_AHEAD = 12
-
 export class EventWindow {
   /** Of what is loaded; empty while last < first. */
   first = 1
@@ -41,9 +38,6 @@ export class EventWindow {
   runs: readonly WindowRun[] = []
   /** Blob files that values in it are in. */
   readonly blobFiles: Set<number> = new Set<number>()
-  /** Keeps loads that look ahead from being optimised away; says nothing. */
-  touched = 0
-
   /** `arenaBytes`: bound on the keys and values in it; one entry always fits. */
   constructor(arenaBytes: number) {
     this.arena = new SlotArena({ limitBytes: arenaBytes })
