@@ -10,8 +10,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { transformSync } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { builtPackage, ROOT } from './built-package.ts'
-import { type Program, programsIn } from './programs.ts'
+import { builtPackage, ended, linesOf, ROOT, Workplace } from './built-package.ts'
+import { type Program, programsIn, shellLinesIn } from './programs.ts'
 
 const STAND_IN = `
 export class ClassicLevel {
@@ -72,6 +72,43 @@ describe.each(['README.md', 'docs/guide.md'])('%s', (document) => {
       if (program.prints !== undefined) expect(output).toBe(program.prints)
     },
   )
+})
+
+describe.each(['README.md', 'docs/guide.md'])('the commands of %s', (document) => {
+  const commands = shellLinesIn(document)
+    .map((line) => /^(?:npx )?varve ([^|]*)/.exec(line)?.[1]?.trim())
+    .filter((command) => command !== undefined)
+  let place: Workplace
+  beforeAll(() => {
+    place = new Workplace()
+    place.write('users.ndjson', '{"id":1,"name":"Ada"}\n{"id":42,"name":"Grace"}\n')
+  })
+  afterAll(() => place.remove())
+
+  test('are there', () => {
+    expect(commands.length).toBeGreaterThan(5)
+  })
+
+  // One after the other, as they stand there: a later one works on what an earlier one made.
+  test.each(commands)('varve %s', async (command) => {
+    const args = command.split(/\s+/)
+    if (args[0] === 'dump') {
+      const store = path.dirname(args[1]!)
+      place.ok(['compact', store])
+      args[1] = path.join(store, place.files(store, '.seg')[0]!)
+    }
+    // Of the size only: both take seconds as they stand.
+    if (args[0] === 'demo' || args[0] === 'bench') args.push('--entries', '2000')
+    if (!args.includes('--follow')) {
+      expect(place.run(args)).toMatchObject({ code: 0 })
+      return
+    }
+    const following = place.start(args)
+    if (args[0] === 'changes') await linesOf(following, 1)
+    else await expect.poll(() => place.run(['count', args[2]!]).code, { timeout: 30_000 }).toBe(0)
+    following.kill('SIGINT')
+    expect(await ended(following)).toBe(0)
+  })
 })
 
 test('the guide says of every error code what to do', () => {

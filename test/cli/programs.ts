@@ -20,6 +20,17 @@ export function programsIn(document: string): Program[] {
   }))
 }
 
+/** Lines of the shell blocks, without their comments. */
+export function shellLinesIn(document: string): string[] {
+  const text = fs.readFileSync(path.join(ROOT, document), 'utf8')
+  return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].flatMap((match) =>
+    match[1]!
+      .split('\n')
+      .map((line) => line.replace(/\s+#.*$/, ''))
+      .filter((line) => line !== ''),
+  )
+}
+
 /** What the examples in docstrings may use without saying so. */
 const EXAMPLE_IMPORTS = `import { decodeCounter, encodeCounter, hasCode, type MergeOperator, replicate, Varve } from 'varve'
 import { ManualClock, MemoryFileSystem } from 'varve/testing'

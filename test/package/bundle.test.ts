@@ -1,11 +1,12 @@
 /** A program that esbuild has made one file of, the package in it, runs: with the worker where that was bundled too. */
-import { spawnSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { buildSync, type BuildOptions } from 'esbuild'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { builtPackage } from '../cli/built-package.ts'
+import { builtPackage, ROOT } from '../cli/built-package.ts'
+import { shellLinesIn } from '../cli/programs.ts'
 
 const PROGRAM = `
 import { Varve } from 'varve'
@@ -36,7 +37,7 @@ beforeAll(() => {
 })
 afterAll(() => fs.rmSync(project, { recursive: true, force: true }))
 
-/** What the bundled program prints. `folder`: where nothing else is than what esbuild wrote. */
+/** What the bundled program prints. */
 function run(folder: string, name: string, options: BuildOptions): unknown {
   const outdir = path.join(project, folder)
   buildSync({
@@ -48,6 +49,12 @@ function run(folder: string, name: string, options: BuildOptions): unknown {
     outdir,
     ...options,
   })
+  return runBundled(folder, name)
+}
+
+/** Runs it elsewhere, where nothing is but what esbuild wrote. */
+function runBundled(folder: string, name: string): unknown {
+  const outdir = path.join(project, folder)
   const away = fs.mkdtempSync(path.join(os.tmpdir(), 'varve-bundled-'))
   try {
     fs.cpSync(outdir, away, { recursive: true })
@@ -84,12 +91,11 @@ test('as CommonJS too', () => {
 })
 
 test('with varve/job-worker bundled beside it, it has its worker', () => {
-  const options: BuildOptions = {
-    entryPoints: { program: 'program.js', 'job-worker': 'varve/job-worker' },
-    format: 'esm',
-  }
-  const outdir = path.join(project, 'worker')
-  fs.mkdirSync(outdir)
-  fs.writeFileSync(path.join(outdir, 'package.json'), '{ "type": "module" }')
-  expect(run('worker', 'program.js', options)).toEqual({ bytes: 6001, warnings: [] })
+  // As the guide says it.
+  const line = shellLinesIn('docs/guide.md').find((each) => each.startsWith('esbuild '))!
+  const esbuild = path.join(ROOT, 'node_modules', 'esbuild', 'bin', 'esbuild')
+  const args = [...line.split(' ').slice(1), '--log-level=warning']
+  execFileSync(esbuild, args, { cwd: project })
+  fs.writeFileSync(path.join(project, 'out', 'package.json'), '{ "type": "module" }')
+  expect(runBundled('out', 'program.js')).toEqual({ bytes: 6001, warnings: [] })
 })
