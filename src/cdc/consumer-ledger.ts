@@ -78,13 +78,15 @@ export class ConsumerEntry {
     this.#newest = mark
   }
 
-  /** Everything up to `durable` is safe. */
-  settle(durable: number): void {
+  /** Everything up to `durable` is safe. True when that moved the position that the floor follows. */
+  settle(durable: number): boolean {
+    const before = this.durablePosition
     while (this.#waiting !== undefined && this.#waiting.commitLast <= durable) {
       this.#take(this.#waiting)
       const newest = this.#newest
       this.#waiting = newest === this.#waiting ? undefined : newest
     }
+    return this.durablePosition !== before
   }
 
   /** An ack of its own, to `next`, was synced: it and everything before it is safe. */
@@ -206,9 +208,13 @@ export class ConsumerLedger {
     for (const entry of this.#entries.values()) entry.settle(Infinity)
   }
 
-  /** The durable seqno rose. */
-  settle(durable: number): void {
-    for (const entry of this.#entries.values()) entry.settle(durable)
+  /** The durable seqno rose. True when the floor may follow a consumer that has moved. */
+  settle(durable: number): boolean {
+    let hasMoved = false
+    for (const entry of this.#entries.values()) {
+      if (entry.settle(durable)) hasMoved = true
+    }
+    return hasMoved
   }
 
   /** For a memtable that is being sealed, and for who syncs the log next. */

@@ -215,7 +215,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     consumerRecords: (marks) => changes.ledger.records(marks?.consumers),
     onPublished: () => changes.feed.published(),
     onDurable: (durable) => {
-      changes.ledger.settle(durable)
+      if (changes.ledger.settle(durable)) engine.consumersMoved()
       changes.feed.synced()
     },
     onKeyspaceForgotten: (id) => keyspaces.forget(id),

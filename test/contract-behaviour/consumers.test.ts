@@ -310,3 +310,20 @@ test('a clock between two milliseconds, before 1970 or out of order does no harm
     expect(db.consumers()).toMatchObject([{ position: 2, lastAckAt: event!.timestamp }])
   }
 })
+
+test('the floor follows a consumer that moves, by an ack of its own, by one in a batch, and when it is dropped', async () => {
+  for (const move of ['ack', 'batch', 'drop'] as const) {
+    const db = await memoryPlace({ history: 'none' }).open()
+    const consumer = await db.consumer('c')
+    await fill(db, 10)
+    await db.flush()
+    expect(db.history().floor).toBe(1)
+    const risen = new Promise<number>((resolve) => {
+      db.on('historyFloor', ({ floor }) => resolve(floor))
+    })
+    if (move === 'ack') await consumer.ack(11)
+    else if (move === 'drop') await db.dropConsumer('c')
+    else await db.write(db.batch().put('z', '1').ack('c', 11), { sync: true })
+    expect(await risen).toBe(11)
+  }
+})
