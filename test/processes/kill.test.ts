@@ -13,5 +13,4 @@ test('a process that is killed again and again loses nothing that it acknowledge
 }, async () => {
   const killed = await killLoop(workshop, CYCLES, randomOf(20))
   expect(killed.acknowledged).toBeGreaterThan(CYCLES * 10)
-  expect(killed.openings).toBeGreaterThan(0)
 })
