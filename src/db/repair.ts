@@ -238,9 +238,12 @@ class Repair {
       undefined,
       { additions, blobAdditions: [...blobs.values()].filter(({ number }) => used.has(number)) },
     )
+    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
+    // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
+    const { wal: end } = logged.at(-1)!
+    await versions.markClean({ walNumber: end.number, walBytes: end.size })
     await versions.close()
     for (const { wal } of logged) await wal.close()
-    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
     return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last }, lost)
   }
 
