@@ -1,5 +1,5 @@
 /**
- * Removes files that no version references any more, a few at a time: unlinking a large file takes milliseconds. A file that
+ * Removes files that no version references any more, one at a time: unlinking a large file takes milliseconds. A file that
  * cannot be removed is left to the next open, which removes every file it does not know; the store never fails for it.
  */
 import type { Logger } from '../env/environment.ts'
@@ -52,17 +52,17 @@ export class FileDeleter {
       await this.#options.timers.nextTurn()
       const file = this.#queue.shift()
       if (file === undefined) break
-      this.#remove(file)
+      await this.#remove(file)
     }
     this.#running = undefined
   }
 
-  #remove(file: DeletableFile): void {
+  async #remove(file: DeletableFile): Promise<void> {
     const { fs, directory, logger, onRemove } = this.#options
     const path = joinPath(directory, nameOf(file))
     try {
       onRemove?.(file)
-      fs.remove(path)
+      await fs.discard(path)
     } catch (error) {
       if (Reflect.get(Object(error), 'code') === 'ENOENT') return
       logger.warn('a file cannot be removed; the next open tries again', {

@@ -144,7 +144,7 @@ export class Flusher {
     const { wal } = logged
     await wal.close()
     try {
-      this.#options.fs.remove(wal.path)
+      await this.#options.fs.discard(wal.path)
     } catch {
       // Nothing needs it any more: an orphan, which the next open removes.
     }

@@ -221,6 +221,7 @@ function delegate(fs: FileSystem): FileSystem {
     makeDirectory: (directory) => fs.makeDirectory(directory),
     rename: (from, to) => fs.rename(from, to),
     remove: (path) => fs.remove(path),
+    discard: (path) => fs.discard(path),
     removeDirectory: (directory) => fs.removeDirectory(directory),
     link: (existing, path) => fs.link(existing, path),
     syncDirectory: (directory) => fs.syncDirectory(directory),

@@ -80,6 +80,8 @@ export interface FileSystem {
   rename(from: string, to: string): void
   /** Removes a file; ENOENT when there is none. */
   remove(path: string): void
+  /** The same, off the calling thread where that can be: unlinking a log of 60 MiB takes tens of milliseconds. */
+  discard(path: string): Promise<void>
   /** Removes an empty directory. */
   removeDirectory(directory: string): void
   /** A hard link; EXDEV, EPERM, EMLINK or ENOTSUP where that cannot be. */

@@ -223,6 +223,10 @@ export class MemoryFileSystem implements FileSystem {
     this.#change(parent, [[name, undefined]])
   }
 
+  async discard(path: string): Promise<void> {
+    this.remove(path)
+  }
+
   removeDirectory(path: string): void {
     this.#disk.begin(REMOVE_DIRECTORY, path)
     if (this.#directory(path, 'rmdir').names.size > 0) throw systemError('ENOTEMPTY', 'rmdir', path)

@@ -28,6 +28,7 @@ export function createNodeFileSystem(): FileSystem {
     makeDirectory,
     rename: fs.renameSync,
     remove: fs.unlinkSync,
+    discard: (file) => fs.promises.unlink(file),
     removeDirectory: (directory) => fs.rmdirSync(directory),
     link: fs.linkSync,
     syncDirectory,

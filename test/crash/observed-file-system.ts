@@ -59,6 +59,10 @@ export class ObservedFileSystem implements FileSystem {
     this.#watch.run(`remove ${path}`, () => this.#fs.remove(path))
   }
 
+  discard(path: string): Promise<void> {
+    return this.#watch.wait(`remove ${path}`, () => this.#fs.discard(path))
+  }
+
   removeDirectory(directory: string): void {
     this.#watch.run(`removeDirectory ${directory}`, () => this.#fs.removeDirectory(directory))
   }
