@@ -2,14 +2,14 @@
  * How much may wait in memtables, logs and level 0, where the history policy bounds the disk in bytes. Pure.
  *
  * Whoever keeps `maxBytes` of history wants a disk of about that much and a small multiple of the live data. A compaction needs
- * twice the live data (what it reads stays until what it writes is in force). Of the rest of `maxBytes + 2.5 x live` a quarter
- * is left to history segments and to files that are about to go; the other three are what may be *young*: in logs, memtables and
+ * twice the live data (what it reads stays until what it writes is in force). Of the rest of `maxBytes + 2.5 x live` a third
+ * is left to history segments and to files that are about to go; the others are what may be *young*: in logs, memtables and
  * level 0. All of that is reckoned from one number:
  *
  * ```
- *   young = 3/4 (maxBytes + live/2)        a memtable      young/12  (never more than memtableBytes: the default policy leaves it there)
- *                                          level 0         compacted from young/3 on: four memtables
- *                                          writers         slower from 2/3 of it on, waiting at all of it
+ *   young = 2/3 (maxBytes + live/2)      a memtable    3/32 of it (never more than memtableBytes: the default policy leaves it there)
+ *                                        level 0       compacted from 1/3 of it on
+ *                                        writers       slower from 2/3 of it on, waiting at all of it
  * ```
  *
  * A policy without `maxBytes` asks for no such bound, and has none.
@@ -18,8 +18,8 @@ import type { SegmentMeta } from '../segment/segment-meta.ts'
 
 /** Below it a memtable is not made smaller for the sake of the disk. */
 const MEMTABLE_BYTES_MIN = 2 ** 20
-const YOUNG_SHARE = 3 / 4
-const MEMTABLES = 12
+const YOUNG_SHARE = 2 / 3
+const MEMTABLE_SHARE = 3 / 32
 const SLOW_SHARE = 2 / 3
 
 export interface SpaceBudget {
@@ -45,10 +45,10 @@ export function spaceBudget(input: {
     return { memtableBytes, level0Bytes: Infinity, slowBytes: Infinity, youngBytes: Infinity }
   }
   const wanted = YOUNG_SHARE * (historyBytes + liveBytes / 2)
-  const least = MEMTABLES * Math.min(memtableBytes, MEMTABLE_BYTES_MIN)
+  const least = Math.min(memtableBytes, MEMTABLE_BYTES_MIN) / MEMTABLE_SHARE
   const youngBytes = Math.max(wanted, least)
   return {
-    memtableBytes: Math.min(memtableBytes, Math.floor(youngBytes / MEMTABLES)),
+    memtableBytes: Math.min(memtableBytes, Math.round(youngBytes * MEMTABLE_SHARE)),
     level0Bytes: youngBytes / 3,
     slowBytes: youngBytes * SLOW_SHARE,
     youngBytes,

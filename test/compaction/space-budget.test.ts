@@ -23,7 +23,7 @@ test('what may be young, with two copies of the live data, fits in the history a
     for (const live of [16, 100, 1000].map((mib) => mib * MIB)) {
       const budget = spaceBudget({ historyBytes, memtableBytes: 64 * MIB, liveBytes: live })
       expect(budget.youngBytes + 2 * live).toBeLessThan(historyBytes + 2.5 * live)
-      expect(budget.memtableBytes * 12).toBeLessThanOrEqual(budget.youngBytes)
+      expect(budget.memtableBytes * 10).toBeLessThanOrEqual(budget.youngBytes)
       expect(budget.slowBytes).toBeLessThan(budget.youngBytes)
     }
   }
