@@ -48,6 +48,8 @@ export interface CompactorOptions {
   readonly nextFileNumber: () => number
   /** A keyspace of which nothing is left, not even history. */
   readonly onForgotten: (keyspaceId: number) => void
+  /** Resolves when files that nothing can reach any more are gone from the disk. */
+  readonly filesGone: () => Promise<void>
   readonly onCompacted: (bytes: { read: number; written: number }) => void
   readonly ensureOpen: () => void
 }
@@ -222,6 +224,8 @@ export class Compactor {
       version.release()
       for (const { number } of inputs) this.#busy.delete(number)
     }
+    // The next job would begin to write while what this one replaced still takes its space.
+    await this.#options.filesGone()
   }
 
   #plan(

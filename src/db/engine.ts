@@ -78,6 +78,7 @@ export interface EngineOptions {
   readonly onPublished: (latest: number) => void
   readonly onDurable: (durable: number) => void
   readonly onKeyspaceForgotten: (id: number) => void
+  readonly filesGone: () => Promise<void>
 }
 
 export class Engine {
@@ -341,6 +342,7 @@ export class Engine {
       snapshots: () => this.#options.snapshots.seqnos,
       nextFileNumber: () => versions.allocateFileNumber(),
       onForgotten: (id) => this.#options.onKeyspaceForgotten(id),
+      filesGone: () => this.#options.filesGone(),
       onCompacted: ({ read, written }) => {
         counters.compactionBytesRead += read
         counters.compactionBytesWritten += written

@@ -219,6 +219,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
       changes.feed.synced()
     },
     onKeyspaceForgotten: (id) => keyspaces.forget(id),
+    filesGone: () => context.deleter.drain(),
   })
   const scratch = new ReadScratch()
   const views = new ViewCache({
