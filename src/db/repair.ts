@@ -258,6 +258,7 @@ class Repair {
     const additions = [...segments.additions]
     const blobs = new Map(version.blobs)
     const adopted: SegmentAddition[] = []
+    const surveyed = new Set<number>()
     const options = {
       fs: this.#fs,
       directory: this.#directory,
@@ -265,6 +266,7 @@ class Repair {
       firstLoggedSeqno: firstLogged(replayed),
       additions,
       vanished,
+      isGoodBlob: (number: number) => surveyed.has(number) || segments.isGoodBlob(number),
       blobs,
       census,
     }
@@ -278,7 +280,10 @@ class Repair {
       }
       adopted.push(one.addition)
       additions.push(one.addition)
-      for (const blob of one.blobs) blobs.set(blob.number, blob)
+      for (const blob of one.blobs) {
+        blobs.set(blob.number, blob)
+        surveyed.add(blob.number)
+      }
     }
     for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta)
     return { additions, blobs }

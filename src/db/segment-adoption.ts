@@ -32,6 +32,8 @@ export interface AdoptionOptions {
   /** All good segments so far. */
   readonly additions: readonly SegmentAddition[]
   readonly vanished: readonly SegmentAddition[]
+  /** Whether a blob file that is known is whole. */
+  readonly isGoodBlob: (number: number) => boolean
   /** Blob files that are known. */
   readonly blobs: ReadonlyMap<number, BlobFileMeta>
   /** Events that are known. */
@@ -126,12 +128,15 @@ function doMeet(a: SegmentAddition, b: SegmentAddition): boolean {
 
 /** The blob files that it refers to and that are not known yet, whole; undefined when one is not. */
 async function blobsOf(
-  { fs, directory, blobs }: AdoptionOptions,
+  { fs, directory, blobs, isGoodBlob }: AdoptionOptions,
   { blobReferences }: SegmentMeta,
 ): Promise<BlobFileMeta[] | undefined> {
   const found: BlobFileMeta[] = []
   for (const { file: number } of blobReferences) {
-    if (blobs.has(number)) continue
+    if (blobs.has(number)) {
+      if (isGoodBlob(number)) continue
+      return undefined
+    }
     const path = joinPath(directory, blobFileName(number))
     if (fs.stat(path) === undefined) return undefined
     const reader = new BlobReader(fs.openRead(path), number, undefined)

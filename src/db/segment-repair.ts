@@ -52,6 +52,11 @@ export class SegmentRepair {
     this.#options = options
   }
 
+  /** Of the blob files that were checked: whether every byte is as it was written. */
+  isGoodBlob(number: number): boolean {
+    return this.#goodBlobs.has(number)
+  }
+
   /** To be called for all blob files before any segment. */
   async checkBlob(meta: BlobFileMeta): Promise<void> {
     const { fs, checkAborted } = this.#options

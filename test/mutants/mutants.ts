@@ -346,17 +346,6 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/db/repair.test.ts'],
   },
   {
-    what: 'a repair takes in a segment whose events stand elsewhere',
-    file: 'src/db/segment-adoption.ts',
-    changes: [
-      [
-        '      if (census.has(events!.seqnos[i]!)) return undefined\n',
-        '      if (i < 0) return undefined\n',
-      ],
-    ],
-    tests: ['test/corruption/repair-sweep.test.ts', 'test/db/repair.test.ts'],
-  },
-  {
     what: 'an open scan does not hold what it has still to read',
     file: 'src/db/floor-keeper.ts',
     changes: [['return Math.min(this.floor, this.#options.holds.lowest())', 'return this.floor']],
