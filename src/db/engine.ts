@@ -265,6 +265,7 @@ export class Engine {
         onCommit: (commit) => diagnostics.committed(commit),
         onPoisoned: (error) => health.poison(error),
         translate: (cause, operation) => translateDiskError(cause, { operation }),
+        nextTurn: (fn) => void timers.nextTurn().then(fn),
         after: (ms, fn) => void timers.wait(ms).then(fn),
       },
       this.#options.lastTimeMs,

@@ -1,8 +1,9 @@
 /**
- * The one way in which anything is written: a queue of encoded commits, drained once per turn of the event loop.
+ * The one way in which anything is written: a queue of encoded commits, drained when the running code has come to its end (a
+ * microtask), now and then only in the next turn of the event loop: who awaits one put after the other would else never let it turn.
  *
  * ```
- * put, write ──encode──> queue ──turn──> arena (seqno, time, frame) ──one write──> WAL ──publish──> visible ──> resolved
+ * put, write ──encode──> queue ──drain─> arena (seqno, time, frame) ──one write──> WAL ──publish──> visible ──> resolved
  *                                                                                     └─fdatasync (durability.ts)──> resolved
  * ```
  *
@@ -25,6 +26,9 @@ import type { PipelineHooks } from './pipeline-hooks.ts'
 export const WAITING_BYTES_MAX: number = 2 ** 30
 /** One write to the log is cut near this size, so that a huge turn does not block the loop in one call. */
 const GROUP_BYTES = 8 * 1024 * 1024
+/** So much is written between two turns of the event loop, about 1 to 10 ms of work; a drain counts as its bytes and DRAIN_COST. */
+const TURN_COST_MAX = 1024 * 1024
+const DRAIN_COST = 4096
 
 export class CommitPipeline {
   #queue: PendingCommit[] = []
@@ -34,6 +38,8 @@ export class CommitPipeline {
   #pausedUntilResume = false
   #cuttingBack = false
   #delayed = false
+  /** What was written since the last turn that was waited for. */
+  #turnCost = 0
   #closed = false
   #failure: VarveError | undefined
   #lastTimeMs: number
@@ -116,7 +122,12 @@ export class CommitPipeline {
   #schedule(): void {
     if (this.#scheduled || this.#pausedUntilResume || this.#cuttingBack || this.#delayed) return
     this.#scheduled = true
-    queueMicrotask(this.#drain)
+    if (this.#turnCost < TURN_COST_MAX) {
+      queueMicrotask(this.#drain)
+      return
+    }
+    this.#turnCost = 0
+    this.#hooks.nextTurn(this.#drain)
   }
 
   #run(): void {
@@ -141,6 +152,7 @@ export class CommitPipeline {
       if (admission.type === 'refuse') return this.#refuseAll(admission.error)
       if (needsRoom && !this.#rotate()) return
       const written = this.#writeGroup()
+      this.#turnCost += written + DRAIN_COST
       if (admission.type === 'slow' && written > 0) {
         this.#delayed = true
         this.#hooks.after((written / admission.bytesPerSecond) * 1000, () => {

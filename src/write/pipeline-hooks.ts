@@ -38,6 +38,8 @@ export interface PipelineHooks {
   readonly onPoisoned: (error: VarveError) => void
   /** Translates an error of the operating system. */
   readonly translate: (cause: unknown, operation: string) => VarveError
+  /** Runs `fn` after the I/O that is due now. */
+  readonly nextTurn: (fn: () => void) => void
   /** Runs `fn` after `ms`; unref'd. */
   readonly after: (ms: number, fn: () => void) => void
 }
