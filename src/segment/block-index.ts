@@ -73,6 +73,7 @@ export class BlockIndexBuilder {
   }
 }
 
+const NO_WORDS = new Int32Array(0)
 /** So many blocks are decoded by one call. */
 const SLICE_BLOCKS = 64
 
@@ -93,8 +94,9 @@ export class BlockIndex {
   readonly #seqnos: Float64Array | undefined
   /** Bytes that all separators share, and the eight behind them as two signed words that compare like the bytes. */
   readonly #prefixBytes: number
-  readonly #high: Int32Array
-  readonly #low: Int32Array
+  /** Undefined until the first key is located: a scan of changes opens a segment and never asks for one. */
+  #high: Int32Array | undefined
+  #low: Int32Array = NO_WORDS
 
   /** Decodes what `BlockIndexBuilder.finish` made. The reader's `fail` names file and offset. */
   constructor(reader: ByteReader, bounds: BlockIndexBounds) {
@@ -120,23 +122,23 @@ export class BlockIndex {
     this.#separators = separators.length > 2 * end ? separators.slice(0, end) : separators
     this.#seqnos = decoder.seqnos
     this.#prefixBytes = bounds.byKey ? this.#sharedPrefix() : 0
-    this.#high = new Int32Array(bounds.byKey ? count : 0)
-    this.#low = new Int32Array(bounds.byKey ? count : 0)
-    for (let from = 1; from < this.#high.length; from += SLICE_BLOCKS) {
-      this.#takeWords(from, Math.min(from + SLICE_BLOCKS, count))
-    }
   }
 
-  #takeWords(from: number, to: number): void {
+  #makeWords(): Int32Array {
     const separators = this.#separators
     const starts = this.#starts
     const prefixBytes = this.#prefixBytes
-    for (let i = from; i < to; i++) {
+    const high = new Int32Array(this.count)
+    const low = new Int32Array(this.count)
+    for (let i = 1; i < this.count; i++) {
       const at = starts[i]! + prefixBytes
       const end = starts[i + 1]!
-      this.#high[i] = wordAt(separators, at, end)
-      this.#low[i] = wordAt(separators, at + 4, end)
+      high[i] = wordAt(separators, at, end)
+      low[i] = wordAt(separators, at + 4, end)
     }
+    this.#low = low
+    this.#high = high
+    return high
   }
 
   /** Bytes of block i in the file, trailer included. */
@@ -174,7 +176,7 @@ export class BlockIndex {
     const at = keyStart + prefixBytes
     const wantedHigh = wordAt(key, at, keyEnd)
     const wantedLow = wordAt(key, at + 4, keyEnd)
-    const highs = this.#high
+    const highs = this.#high ?? this.#makeWords()
     const lows = this.#low
     while (low < high) {
       const middle = (low + high + 1) >>> 1
