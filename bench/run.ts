@@ -42,7 +42,7 @@ const runner = new Runner({
   dataFolder,
   keptFolder: choices.keptFolder,
   onProgress: (progress) => display.show(progress),
-  onRound: (report) => storeResults({ ...run, ...report }),
+  onMeasured: (report) => storeResults({ ...run, ...report }),
 })
 const run: Omit<Results, 'cells' | 'failures'> = {
   startedAt: new Date().toISOString(),

@@ -16,8 +16,8 @@ export interface RunnerOptions {
   /** Where prepared stores of peers are kept from run to run. */
   readonly keptFolder?: string | undefined
   onProgress(progress: Progress): void
-  /** After each whole round, so that a run which is cut short leaves its figures. */
-  onRound?(report: RunReport): void
+  /** After each measurement, so that a run which is cut short leaves its figures. */
+  onMeasured?(report: RunReport): void
 }
 
 export interface Progress {
@@ -57,8 +57,8 @@ export class Runner {
         const current = `${measurement.workload.name} · ${measurement.subject}`
         this.#options.onProgress({ done: done++, total, current })
         await this.measure(measurement)
+        this.#options.onMeasured?.(this.report())
       }
-      this.#options.onRound?.(this.report())
     }
     this.#options.onProgress({ done: total, total, current: '' })
     return this.report()
