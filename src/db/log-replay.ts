@@ -81,8 +81,10 @@ export class LogReplay {
     this.#epochs = epochs ?? this.#epochs
     if (isFlushed || (operations === 0 && !mustBeKept(fields))) return
     addRecord(this.#memtables, this.#options, bytes, start, end)
+    // As when it was written: a record without operations (an ack) is no event, and the next one need not be later.
+    if (operations === 0) return
     this.#lastTimeMs = timeMs
-    if (operations > 0) this.#options.noteCommit(last, timeMs, userBytes)
+    this.#options.noteCommit(last, timeMs, userBytes)
   }
 
   result(): ReplayedLog {
