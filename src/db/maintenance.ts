@@ -138,6 +138,8 @@ export class Maintenance {
   readonly #compactions: WorkLoop
   readonly #hooks: MaintenanceHooks
   #pauses = 0
+  /** Resolves when the last of those that asked for `withoutCompaction` has ended. */
+  #lastTurn: Promise<void> = Promise.resolve()
 
   constructor(hooks: MaintenanceHooks) {
     this.#hooks = hooks
@@ -177,13 +179,21 @@ export class Maintenance {
     }
   }
 
-  /** Keeps automatic compaction from starting anything while `work` runs; what runs already is waited for. */
+  /**
+   * Keeps automatic compaction from starting anything while `work` runs; what runs already is waited for. Those who ask for it at
+   * once take turns: two that pick from the same version would remove the same files.
+   */
   async withoutCompaction<T>(work: () => Promise<T>): Promise<T> {
     this.#pauses++
+    const before = this.#lastTurn
+    let end = (): void => undefined
+    this.#lastTurn = new Promise((resolve) => (end = resolve))
     try {
+      await before
       await this.#compactions.settled()
       return await work()
     } finally {
+      end()
       this.#pauses--
       if (this.#pauses === 0) this.#compactions.wake()
     }
