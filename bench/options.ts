@@ -15,6 +15,7 @@ export interface Choices {
   readonly writesDocument: boolean
 }
 
+const FOLDER_OPTIONS: readonly string[] = ['--data', '--fixtures']
 const FULL: Settings = { entries: 1_000_000, seconds: 3, rounds: 5, clock: 'wall' }
 const QUICK: Settings = { entries: 100_000, seconds: 0.4, rounds: 1, clock: 'wall' }
 
@@ -60,8 +61,12 @@ export function readChoices(args: readonly string[], peers: readonly string[]): 
   }
 }
 
+/** As it can be repeated elsewhere: folders of this machine are not named. */
 export function commandLine(args: readonly string[]): string {
-  return ['npm run bench', ...(args.length > 0 ? ['--', ...args] : [])].join(' ')
+  const shown = args.map((each, i) =>
+    FOLDER_OPTIONS.includes(args[i - 1] ?? '') ? 'folder' : each,
+  )
+  return ['npm run bench', ...(args.length > 0 ? ['--', ...shown] : [])].join(' ')
 }
 
 /** Every engine that is installed, and in full runs the tuned peers beside it. */
