@@ -206,9 +206,10 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a failed fsync of the log is tried again',
     file: 'src/wal/wal-writer.ts',
     changes: [
+      ['allDone([this.#file.sync(),', 'allDone([this.#file.sync().catch(() => this.#file.sync()),'],
       [
-        '    await this.#file.sync()\n',
-        '    await this.#file.sync().catch(() => this.#file.sync())\n',
+        '    else await this.#file.sync()\n',
+        '    else await this.#file.sync().catch(() => this.#file.sync())\n',
       ],
     ],
     tests: [FAULTS, WAL_WRITER],
@@ -251,8 +252,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/wal/wal-writer.ts',
     changes: [
       [
-        'if (this.#syncedSize === 0 && size > 0) await this.#fs.syncDirectory(this.#directory)',
-        'if (size < 0) await this.#fs.syncDirectory(this.#directory)',
+        'if (isFirst) await allDone([this.#file.sync(), this.#fs.syncDirectory(this.#directory)])',
+        'if (isFirst) await this.#file.sync()',
       ],
     ],
     tests: [WAL_WRITER, ...CRASH],
