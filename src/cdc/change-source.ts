@@ -154,8 +154,8 @@ export interface ConsumerStore {
   saveConsumers(): Promise<void>
   /** A position moved or a consumer went: the floor may rise. Called often; the store applies the policy when it suits. */
   consumersMoved(): void
-  /** Resolves when no floor is on its way up: one that is does not know of a consumer that is added now. */
-  floorSettled(): Promise<void>
+  /** Runs while no floor is on its way up: one that is would not know of a consumer that comes or goes now. */
+  whileFloorStands<T>(run: () => T | Promise<T>): Promise<T>
   /** Wall clock. */
   now(): number
 }

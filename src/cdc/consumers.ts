@@ -76,22 +76,23 @@ export class Consumers {
         await this.#setLimits(existing, { maxHeldBytes, maxIdleMs })
         return this.#handle(existing)
       }
-      // Else a crash before `#clearFloor` would leave it, active, below the floor.
-      await this.#store.floorSettled()
-      const entry = new ConsumerEntry(
-        {
-          name,
-          position: this.#startOf(start),
-          state: 'active',
-          maxHeldBytes: maxHeldBytes ?? CONSUMER_HELD_BYTES_DEFAULT,
-          maxIdleMs,
-          createdAt: this.#store.now(),
-          lastAckAt: undefined,
-        },
-        false,
-      )
       // From here on the floor respects it, also while it is being stored.
-      this.ledger.add(entry)
+      const entry = await this.#store.whileFloorStands(() => {
+        const added = new ConsumerEntry(
+          {
+            name,
+            position: this.#startOf(start),
+            state: 'active',
+            maxHeldBytes: maxHeldBytes ?? CONSUMER_HELD_BYTES_DEFAULT,
+            maxIdleMs,
+            createdAt: this.#store.now(),
+            lastAckAt: undefined,
+          },
+          false,
+        )
+        this.ledger.add(added)
+        return added
+      })
       try {
         // An ack of the first position comes first: it parts the log from acks of a dropped consumer of the same name.
         await this.#store.writeAck(name, entry.position)
@@ -101,7 +102,6 @@ export class Consumers {
         this.ledger.remove(entry)
         throw error
       }
-      await this.#clearFloor(entry, start)
       entry.isStored = true
       return this.#handle(entry)
     })
@@ -131,14 +131,16 @@ export class Consumers {
       this.#ensureOpen()
       const entry = this.ledger.get(name)
       if (entry === undefined) throw consumerNotFound(name)
-      this.ledger.remove(entry)
-      try {
-        await this.#store.saveConsumers()
-      } catch (error) {
-        entry.isDropped = false
-        this.ledger.add(entry)
-        throw error
-      }
+      await this.#store.whileFloorStands(async () => {
+        this.ledger.remove(entry)
+        try {
+          await this.#store.saveConsumers()
+        } catch (error) {
+          entry.isDropped = false
+          this.ledger.add(entry)
+          throw error
+        }
+      })
       this.#store.consumersMoved()
     })
   }
@@ -222,22 +224,6 @@ export class Consumers {
     if (from > latest + 1) throw cursorAhead(from, latest)
     if (from < floor) throw historyTruncated(from, floor)
     return from
-  }
-
-  /** A floor that was on its way up when the consumer was added did not know of it. */
-  async #clearFloor(entry: ConsumerEntry, start: number | 'now' | 'oldest'): Promise<void> {
-    const requested = entry.position
-    while (entry.position < this.#source.floor) {
-      const { floor } = this.#source
-      if (start === 'oldest') {
-        await this.#store.writeAck(entry.name, floor)
-        entry.synced(floor)
-      } else {
-        this.ledger.remove(entry)
-      }
-      await this.#store.saveConsumers()
-      if (entry.isDropped) throw historyTruncated(requested, floor)
-    }
   }
 
   /** Limits that are given again count from now on. */

@@ -16,6 +16,7 @@ import {
   isOverheld,
   planFloor,
 } from '../cdc/history-policy.ts'
+import { settled } from '../base/settled.ts'
 import type { ConsumerRisk } from '../cdc/consumers.ts'
 import type { ConsumerRecord } from '../version/store-state.ts'
 import type { VersionSet } from '../version/version-set.ts'
@@ -42,7 +43,7 @@ export interface FloorKeeperOptions {
 
 export class FloorKeeper {
   readonly #options: FloorKeeperOptions
-  #raising: Promise<void> | undefined
+  #busy: Promise<void> | undefined
 
   constructor(options: FloorKeeperOptions) {
     this.#options = options
@@ -92,26 +93,26 @@ export class FloorKeeper {
   async raise(
     flushed: number = this.#options.versions.current.state.lastFlushedSeqno,
   ): Promise<void> {
-    while (this.#raising !== undefined) await this.#raising
-    this.#raising = this.#raise(flushed).finally(() => {
-      this.#raising = undefined
-    })
-    await this.#raising
+    await this.whileStanding(() => this.#raise(flushed))
   }
 
-  /** Resolves when no floor is on its way up. */
-  async settled(): Promise<void> {
-    // Whoever raises it is told of a failure.
-    while (this.#raising !== undefined) await Promise.allSettled([this.#raising])
+  /** Raises the floor to `floor` whatever the policy says. It must not be above durable + 1. `lose`: see `Consumers.loseBelow`. */
+  async raiseTo(floor: number, lose: (floor: number) => readonly ConsumerRisk[]): Promise<void> {
+    await this.whileStanding(() => this.#apply(floor, lose(floor)))
   }
 
-  /** Raises the floor to `floor` whatever the policy says. It must not be above durable + 1. */
-  async raiseTo(floor: number, risks: readonly ConsumerRisk[]): Promise<void> {
-    while (this.#raising !== undefined) await this.#raising
-    this.#raising = this.#apply(floor, risks).finally(() => {
-      this.#raising = undefined
+  /**
+   * One at a time: raising the floor, and changing who holds it. A consumer that is being dropped holds it until the edit without
+   * it is durable, as a crash before brings it back; one that is being created is known to every floor that rises later.
+   */
+  async whileStanding<T>(run: () => T | Promise<T>): Promise<T> {
+    // Whoever is before is told of its failure.
+    while (this.#busy !== undefined) await this.#busy
+    const result = (async () => run())()
+    this.#busy = settled(result).then(() => {
+      this.#busy = undefined
     })
-    await this.#raising
+    return result
   }
 
   async #raise(flushed: number): Promise<void> {
@@ -137,8 +138,7 @@ export class FloorKeeper {
   async #apply(floor: number, risks: readonly ConsumerRisk[]): Promise<void> {
     const { versions, holds, onRaised, onRisk, consumerRecords } = this.#options
     const isRaised = floor > this.floor
-    const hasLost = risks.some(({ lost }) => lost)
-    if (isRaised || hasLost) {
+    if (isRaised || risks.some(({ lost }) => lost)) {
       const timeMs = isRaised ? await this.#timeOf(floor) : undefined
       await versions.apply(({ state }) => ({
         state: {
@@ -146,7 +146,8 @@ export class FloorKeeper {
           ...(timeMs === undefined
             ? {}
             : { series: withEvent(state.series, { seqno: floor, timeMs }) }),
-          ...(hasLost ? { consumers: consumerRecords() } : {}),
+          // All of them: who was lost by an edit that failed is not among the risks again.
+          consumers: consumerRecords(),
         },
       }))
     }

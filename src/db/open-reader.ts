@@ -105,7 +105,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
         writeAck: async () => refuse(),
         saveConsumers: async () => refuse(),
         consumersMoved: () => undefined,
-        floorSettled: () => Promise.resolve(),
+        whileFloorStands: async () => refuse(),
         now: () => environment.now(),
       },
     },

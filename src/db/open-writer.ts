@@ -261,7 +261,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
         writeAck: (name, next) => store.writeAck(name, next),
         saveConsumers: () => guarded(saveConsumers),
         consumersMoved: () => engine.consumersMoved(),
-        floorSettled: () => engine.floors.settled(),
+        whileFloorStands: (run) => engine.floors.whileStanding(run),
         now: () => environment.now(),
       },
     },

@@ -241,8 +241,9 @@ export class Store {
     const acked = ledger.capture()
     await engine.durability.sync()
     ledger.settleMarks(acked)
-    const risks = consumerSet.loseBelow(floor)
-    await this.#guarded('truncate history', () => engine.floors.raiseTo(floor, risks))
+    await this.#guarded('truncate history', () =>
+      engine.floors.raiseTo(floor, (to) => consumerSet.loseBelow(to)),
+    )
     engine.consumersMoved()
   }
 

@@ -15,7 +15,8 @@ class Records implements ConsumerStore {
   log: { name: string; next: number }[] = []
   manifest: ConsumerRecord[] = []
   failure: Error | undefined
-  onSave: (() => void) | undefined
+  /** A floor on its way up. */
+  raising: Promise<void> | undefined
 
   constructor(store: FakeStore, ledger: ConsumerLedger) {
     this.store = store
@@ -33,10 +34,12 @@ class Records implements ConsumerStore {
     await turns(1)
     if (this.failure !== undefined) throw this.failure
     this.store.durable = this.store.latest
-    this.onSave?.()
     this.manifest = this.ledger.records()
   }
-  async floorSettled(): Promise<void> {}
+  async whileFloorStands<T>(run: () => T | Promise<T>): Promise<T> {
+    await this.raising
+    return run()
+  }
 
   consumersMoved(): void {
     this.moved++
@@ -123,19 +126,17 @@ describe('opening a consumer', () => {
     expect((await consumers.open('a', { from: 'now' })).position).toBe(21)
   })
 
-  test('counts for the floor while it is being stored, and gives way to one that was already rising', async () => {
-    records.onSave = () => {
+  test('counts for the floor while it is being stored, and begins above one that was already rising', async () => {
+    records.raising = turns(2).then(() => {
       store.floor = 10
-      records.onSave = undefined
-    }
+    })
     const opening = consumers.open('a')
-    await turns(1)
-    expect(ledger.floorConsumers().map(({ durablePosition }) => durablePosition)).toEqual([1])
+    await turns(3)
+    expect(ledger.floorConsumers().map(({ durablePosition }) => durablePosition)).toEqual([10])
     expect((await opening).position).toBe(10)
-    records.onSave = () => {
+    records.raising = turns(2).then(() => {
       store.floor = 15
-      records.onSave = undefined
-    }
+    })
     expect(await codeOf(() => consumers.open('b', { from: 12 }))).toMatchObject({
       code: 'VARVE_HISTORY_TRUNCATED',
     })

@@ -125,6 +125,12 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/cdc/history-policy.test.ts', ...CRASH],
   },
   {
+    what: 'the floor does not wait for the edit that drops the consumer below it',
+    file: 'src/db/floor-keeper.ts',
+    changes: [['while (this.#busy !== undefined) await this.#busy', '']],
+    tests: ['test/db/regression-drop-holds-floor.test.ts'],
+  },
+  {
     what: 'seqnos are given out again without a new epoch',
     file: 'src/db/recovery.ts',
     changes: [
