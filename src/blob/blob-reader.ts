@@ -8,14 +8,15 @@ import {
   type BlobFileMeta,
   type BlobLocation,
 } from '../block/blob-reference.ts'
-import type { BlockCache, CacheFile } from '../block/block-cache.ts'
+import { type BlockCache, SLOT_BYTES_MAX } from '../block/block-cache.ts'
+import type { CacheFile } from '../block/cache-file.ts'
 import { corruptAt, type FileProblem, problemOf } from '../block/file-problem.ts'
 import { readFully, readFullySync } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BLOB_HEADER_BYTES, checkBlobHeader } from './blob-format.ts'
 
-/** Larger values would push too much else out of the cache. */
-const CACHED_VALUE_BYTES_MAX = 2 ** 16
+/** Larger values would push too much else out of the cache, and fit no slot of it. */
+const CACHED_VALUE_BYTES_MAX = SLOT_BYTES_MAX
 /** `verify` reads in pieces of this size. */
 const VERIFY_BYTES = 2 ** 20
 
@@ -127,14 +128,17 @@ export class BlobReader {
   #fromCache({ offset, length }: BlobLocation, allocate: Allocate): Buffer | undefined {
     const cache = this.#cache
     if (cache === undefined || length > CACHED_VALUE_BYTES_MAX) return undefined
-    const known = this.#cached === undefined ? undefined : cache.side(this.#cached, offset)
-    if (known === undefined || known.length !== length) {
+    const known = this.#cached?.values.get(offset)
+    if (known === undefined || known.bytes !== length) {
       cache.misses++
       return undefined
     }
     cache.hits++
+    cache.referenced[known.slot] = 1
+    const slab = cache.slabOf(known.slot)
+    const at = slab.byteOffset + cache.offsetOf(known.slot)
     const own = allocate(length)
-    own.set(known)
+    own.set(new Uint8Array(slab.buffer, at, length), 0)
     return own
   }
 
@@ -156,10 +160,9 @@ export class BlobReader {
     }
     const value = frame.subarray(BLOB_FRAME_HEADER_BYTES)
     const cache = this.#cache
-    if (cache?.admitsSide(length) === true && length <= CACHED_VALUE_BYTES_MAX) {
+    if (cache?.admitsValue(length) === true) {
       this.#cached ??= cache.open(0)
-      // A copy: the caller may write to what it was given.
-      cache.putSide(this.#cached, offset, Buffer.from(value))
+      cache.putValue(this.#cached, offset, value)
     }
     return value
   }

@@ -57,21 +57,21 @@ export function decodeBlobReference(
   start: number,
   end: number,
 ): BlobLocation | undefined {
-  let at = start
-  const numbers = [0, 0, 0]
-  for (let i = 0; i < 3; i++) {
-    let value = 0
-    let scale = 1
-    for (;;) {
-      if (at >= end || scale > 2 ** 49) return undefined
-      const byte = bytes[at++]!
-      value += (byte & 0x7f) * scale
-      if (byte < 0x80) break
-      scale *= 128
-    }
-    numbers[i] = value
+  const reader = { at: start, end }
+  const file = readNumber(bytes, reader)
+  const offset = readNumber(bytes, reader)
+  const length = readNumber(bytes, reader)
+  const isWhole = file >= 0 && offset >= 0 && length >= 0 && reader.at === end
+  return isWhole && length <= VALUE_BYTES_MAX ? { file, offset, length } : undefined
+}
+
+/** A varint of at most 53 bits; -1 when it is cut off or larger. */
+function readNumber(bytes: Uint8Array, reader: { at: number; readonly end: number }): number {
+  let value = 0
+  for (let scale = 1; scale <= 2 ** 49 && reader.at < reader.end; scale *= 128) {
+    const byte = bytes[reader.at++]!
+    value += (byte & 0x7f) * scale
+    if (byte < 0x80) return value <= Number.MAX_SAFE_INTEGER ? value : -1
   }
-  const [file, offset, length] = numbers as [number, number, number]
-  if (at !== end || !Number.isSafeInteger(file) || !Number.isSafeInteger(offset)) return undefined
-  return length > VALUE_BYTES_MAX ? undefined : { file, offset, length }
+  return -1
 }

@@ -33,10 +33,16 @@ export class PartedValue {
   ordinal = 0
 
   readSync(view: ReadView, keyspace: KeyspaceReadSettings): Buffer | undefined {
+    if (this.operands.length === 0) return this.#readBaseSync(view)
     const read = (part: Buffer | BlobLocation): Buffer =>
       Buffer.isBuffer(part) ? part : readBlobSync(view, part)
-    const base = this.base === undefined ? undefined : read(this.base)
+    const base = this.#readBaseSync(view)
     return this.fold(view, keyspace, base, this.operands.map(read))
+  }
+
+  #readBaseSync(view: ReadView): Buffer | undefined {
+    const { base } = this
+    return base === undefined || Buffer.isBuffer(base) ? base : readBlobSync(view, base)
   }
 
   async read(view: ReadView, keyspace: KeyspaceReadSettings): Promise<Buffer | undefined> {

@@ -2,8 +2,9 @@
  * The blocks of one segment as lookups see them: in the block cache, or read into it.
  */
 import { assert } from '../base/assert.ts'
-import { type BlockCache, type CacheFile, SLOT_BYTES_MAX } from '../block/block-cache.ts'
+import { type BlockCache, SLOT_BYTES_MAX } from '../block/block-cache.ts'
 import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
+import type { CacheFile } from '../block/cache-file.ts'
 import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
 import type { BlockSource } from './block-source.ts'
 

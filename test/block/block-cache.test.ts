@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { BlockCache, type CacheFile } from '../../src/block/block-cache.ts'
+import { BlockCache } from '../../src/block/block-cache.ts'
+import type { CacheFile } from '../../src/block/cache-file.ts'
 
 /** Fills a slot with a mark of its file and block, so that a slot with two owners shows. */
 function put(cache: BlockCache, file: CacheFile, block: number, bytes: number): boolean {
@@ -26,12 +27,39 @@ function isHeld(cache: BlockCache, file: CacheFile, block: number, bytes: number
   return true
 }
 
+function putValue(cache: BlockCache, file: CacheFile, position: number, bytes: number): boolean {
+  if (!cache.admitsValue(bytes)) return false
+  cache.putValue(file, position, Buffer.alloc(bytes, mark(file, position)))
+  return true
+}
+
+function isValueHeld(cache: BlockCache, file: CacheFile, position: number, bytes: number): boolean {
+  const value = file.values.get(position)
+  if (value === undefined) return false
+  cache.referenced[value.slot] = 1
+  const at = cache.offsetOf(value.slot)
+  const content = cache.slabOf(value.slot).subarray(at, at + bytes)
+  const isWhole = value.bytes === bytes && content.every((byte) => byte === mark(file, position))
+  if (!isWhole) expect.fail(`the value at ${position} was overwritten`)
+  return true
+}
+
 describe('the block cache', () => {
   test('gives every block it holds back unchanged, whatever comes and goes', () => {
     const sizes = [100, 512, 4000, 4096, 5000, 16_384, 40_000, 65_536]
     const operations = fc.array(
       fc.record({
-        what: fc.constantFrom('put', 'put', 'put', 'read', 'release', 'reopen', 'aside'),
+        what: fc.constantFrom(
+          'put',
+          'put',
+          'put',
+          'read',
+          'release',
+          'reopen',
+          'aside',
+          'value',
+          'value',
+        ),
         file: fc.nat(2),
         block: fc.nat(39),
       }),
@@ -44,6 +72,7 @@ describe('the block cache', () => {
         (steps, capacityBytes) => {
           const cache = new BlockCache({ capacityBytes })
           const files = [cache.open(40), cache.open(40), cache.open(40)]
+          let blobs = cache.open(0)
           const sizeOf = (block: number): number => sizes[block % sizes.length]!
           for (const { what, file: index, block } of steps) {
             const file = files[index]!
@@ -51,10 +80,16 @@ describe('the block cache', () => {
             if (what === 'put' && slot < 0) put(cache, file, block, sizeOf(block))
             if (what === 'release' && slot >= 0) cache.release(slot)
             if (what === 'aside') cache.putSide(file, block, Buffer.alloc(block * 800))
+            if (what === 'value') putValue(cache, blobs, block, sizeOf(block))
             if (what === 'reopen') {
               cache.close(file)
               files[index] = cache.open(40)
+              if (index === 0) {
+                cache.close(blobs)
+                blobs = cache.open(0)
+              }
             }
+            for (let at = 0; at < 40; at++) isValueHeld(cache, blobs, at, sizeOf(at))
             for (const each of files) {
               for (let b = 0; b < 40; b++) isHeld(cache, each, b, sizeOf(b))
             }
@@ -123,18 +158,6 @@ describe('the block cache', () => {
     expect(cache.admits(65_537)).toBe(false)
   })
 
-  test('lets in one of eight large things when there is no room', () => {
-    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
-    const file = cache.open(0)
-    let admitted = 0
-    for (let i = 0; i < 90; i++) {
-      if (!cache.admitsSide(100_000)) continue
-      admitted++
-      cache.putSide(file, i, Buffer.alloc(100_000))
-    }
-    expect(admitted).toBe(20)
-  })
-
   test('has no slot for what is larger than the largest', () => {
     const cache = new BlockCache({ capacityBytes: 2 ** 22 })
     expect(cache.reserve(cache.open(1), 0, 65_537)).toBe(-1)
@@ -178,5 +201,51 @@ describe('the block cache', () => {
     let held = 0
     for (let block = 0; block < 256; block++) if (isHeld(cache, file, block, 4096)) held++
     expect(held).toBeGreaterThan(150)
+  })
+
+  test('lets in all values that it has room for, and then one of eight', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(0)
+    let admitted = 0
+    for (let i = 0; i < 64 + 80; i++) if (putValue(cache, file, i, 16_384)) admitted++
+    expect(admitted).toBe(64 + 10)
+    expect(file.values.size).toBe(64)
+    cache.close(file)
+    expect(file.values.size).toBe(0)
+  })
+
+  test('has no slot for values that are larger than the largest', () => {
+    expect(new BlockCache({ capacityBytes: 2 ** 22 }).admitsValue(65_537)).toBe(false)
+  })
+
+  test('gives values a quarter of what blocks fill, and no more', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(256)
+    const blobs = cache.open(0)
+    for (let block = 0; block < 256; block++) put(cache, file, block, 4096)
+    for (let i = 0; i < 1000; i++) putValue(cache, blobs, i, 16_384)
+    expect(blobs.values.size).toBe(16)
+    let held = 0
+    for (let block = 0; block < 256; block++) if (isHeld(cache, file, block, 4096)) held++
+    expect(held).toBe(192)
+  })
+
+  test('gives blocks three quarters of what values fill, and no more', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    const file = cache.open(1000)
+    const blobs = cache.open(0)
+    for (let i = 0; i < 64; i++) putValue(cache, blobs, i, 16_384)
+    for (let block = 0; block < 1000; block++) {
+      if (cache.admits(4096)) put(cache, file, block, 4096)
+    }
+    expect(blobs.values.size).toBe(16)
+  })
+
+  test('keeps no values where all of it is one slab of blocks', () => {
+    const cache = new BlockCache({ capacityBytes: 2 ** 16 })
+    const file = cache.open(1)
+    put(cache, file, 0, 4096)
+    expect(cache.admitsValue(4096)).toBe(false)
+    expect(isHeld(cache, file, 0, 4096)).toBe(true)
   })
 })

@@ -1,0 +1,36 @@
+/** One file's part of the block cache. */
+
+/** A blob value that lies in a slot. */
+export interface CachedValue {
+  readonly slot: number
+  readonly bytes: number
+}
+
+/** Bytes in the side store. */
+export interface SideEntry {
+  readonly file: CacheFile
+  readonly key: number
+  readonly bytes: Uint8Array
+  isReferenced: boolean
+}
+
+export class CacheFile {
+  /** Block number -> slot address, -1 when it is not in a slot. Read directly by lookups. */
+  readonly directory: Int32Array
+  /** A blob file has no blocks: position of a value's frame -> where its value is. Read directly by lookups. */
+  readonly values: Map<number, CachedValue> = new Map()
+  readonly side: Map<number, SideEntry> = new Map()
+  /** Place in the cache's table of files; -1 when closed. */
+  id: number
+
+  constructor(id: number, blocks: number) {
+    this.id = id
+    this.directory = new Int32Array(blocks).fill(-1)
+  }
+
+  /** What was in a slot is there no more: a block, or in a file without blocks a value. */
+  forget(key: number): void {
+    if (this.directory.length > 0) this.directory[key] = -1
+    else this.values.delete(key)
+  }
+}
