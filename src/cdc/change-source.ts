@@ -154,6 +154,8 @@ export interface ConsumerStore {
   saveConsumers(): Promise<void>
   /** A position moved or a consumer went: the floor may rise. Called often; the store applies the policy when it suits. */
   consumersMoved(): void
+  /** A call that a close of the store waits for. */
+  running<T>(call: () => Promise<T>): Promise<T>
   /** Runs while no floor is on its way up: one that is would not know of a consumer that comes or goes now. */
   whileFloorStands<T>(run: () => T | Promise<T>): Promise<T>
   /** Wall clock. */

@@ -70,7 +70,6 @@ export class Consumers {
     const { from = 'oldest', maxHeldBytes, maxIdleMs } = checkConsumerOptions(options)
     const start = startFrom(from)
     return this.#change(async () => {
-      this.#ensureOpen()
       const existing = this.ledger.get(name)
       if (existing !== undefined) {
         await this.#setLimits(existing, { maxHeldBytes, maxIdleMs })
@@ -128,7 +127,6 @@ export class Consumers {
   async drop(name: unknown): Promise<void> {
     checkName(name)
     await this.#change(async () => {
-      this.#ensureOpen()
       const entry = this.ledger.get(name)
       if (entry === undefined) throw consumerNotFound(name)
       await this.#store.whileFloorStands(async () => {
@@ -256,7 +254,8 @@ export class Consumers {
   }
 
   #change<T>(run: () => Promise<T>): Promise<T> {
-    const result = this.#changing.then(run, run)
+    this.#ensureOpen()
+    const result = this.#store.running(() => this.#changing.then(run, run))
     // The next one waits for its end; the caller is told of its failure.
     this.#changing = settled(result)
     return result

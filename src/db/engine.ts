@@ -351,7 +351,7 @@ export class Engine {
       ensureOpen: () => {
         const { health } = this.#options
         if (health.poisonError !== undefined) throw health.poisonError
-        if (health.isClosing) throw closedError()
+        if (health.isEnding) throw closedError()
       },
     })
   }

@@ -17,6 +17,7 @@ export class Health {
   #status: StoreStatus = 'open'
   #poison: VarveError | undefined
   #background: VarveError | undefined
+  #isEnding = false
   readonly #onPoisoned: (error: VarveError) => void
   readonly #onBackgroundError: (error: VarveError) => void
 
@@ -69,8 +70,18 @@ export class Health {
     this.#background = undefined
   }
 
+  /** No call is accepted any more; those that were made before go on. */
   startClosing(): void {
     this.#status = 'closing'
+  }
+
+  /** No call is left: nothing but the close itself writes. */
+  get isEnding(): boolean {
+    return this.#isEnding
+  }
+
+  startEnding(): void {
+    this.#isEnding = true
   }
 
   finishClosing(): void {

@@ -1,7 +1,9 @@
 /**
  * What `history()` tells.
  */
+import { isReal } from '../cdc/lineage.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
+import type { StoreParts } from './store-parts.ts'
 
 /** What `history()` tells: how far change capture reaches, and of which store it is. */
 export interface HistoryInfo {
@@ -26,4 +28,21 @@ export interface HistoryInfo {
   retainedBytes: number
   /** On a replica: where to resume at its source. */
   sourceToken: ResumeToken | undefined
+}
+
+export function historyInfo(parts: StoreParts): HistoryInfo {
+  const { changes } = parts
+  const { state } = parts.currentVersion()
+  const { epochs } = changes
+  return {
+    storeId: state.storeId,
+    epoch: epochs.at(-1)!.epoch,
+    epochs: epochs.filter(isReal).map((epoch) => ({ ...epoch })),
+    floor: state.floor,
+    latest: parts.latestSeqno(),
+    durable: parts.durableSeqno(),
+    oldestTimestamp: changes.oldestTimestamp(),
+    retainedBytes: parts.retainedBytes(),
+    sourceToken: state.role === 'replica' ? changes.sourceToken : undefined,
+  }
 }

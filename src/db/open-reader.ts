@@ -105,6 +105,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
         writeAck: async () => refuse(),
         saveConsumers: async () => refuse(),
         consumersMoved: () => undefined,
+        running: (call) => call(),
         whileFloorStands: async () => refuse(),
         now: () => environment.now(),
       },

@@ -3,6 +3,8 @@
  */
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Version } from '../version/version.ts'
+import type { Snapshots } from './snapshots.ts'
+import type { StoreParts } from './store-parts.ts'
 
 /** Counted since the store was opened. */
 export class StoreCounters {
@@ -81,7 +83,7 @@ export interface StoreStats {
 }
 
 /** Keyspaces by name; names of dropped ones are left out. */
-export function keyspaceStats(
+function keyspaceStats(
   version: Version,
   keyspaces: readonly { readonly id: number; readonly name: string }[],
 ): StoreStats['keyspaces'] {
@@ -99,7 +101,7 @@ export function keyspaceStats(
   return all
 }
 
-export function blobStats(version: Version): StoreStats['blobs'] {
+function blobStats(version: Version): StoreStats['blobs'] {
   let bytes = 0
   let liveBytes = 0
   for (const blob of version.blobs.values()) bytes += blob.bytes
@@ -124,5 +126,27 @@ function summarize(segments: readonly SegmentMeta[]): Omit<LevelStats, 'level'> 
     entries,
     minSeqno: segments.length === 0 ? 0 : minSeqno,
     maxSeqno,
+  }
+}
+
+export function storeStats(parts: StoreParts, snapshots: Snapshots): StoreStats {
+  const { blockCache, counters, engine, keyspaces } = parts
+  const version = parts.currentVersion()
+  const logs = parts.logs()
+  return {
+    latestSeqno: parts.latestSeqno(),
+    durableSeqno: parts.durableSeqno(),
+    memtableBytes: parts.memtableBytes(),
+    keyspaces: keyspaceStats(version, keyspaces.all()),
+    blobs: blobStats(version),
+    wal: {
+      files: logs.length,
+      bytes: logs.reduce((sum, { bytes }) => sum + bytes, 0),
+    },
+    blockCache: blockCache.stats,
+    io: counters.totals(),
+    openSnapshots: snapshots.count,
+    oldestSnapshotAgeMs: snapshots.oldestAgeMs(),
+    pendingCompactionBytes: engine?.compactor.pendingBytes() ?? 0,
   }
 }

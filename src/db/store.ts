@@ -5,7 +5,6 @@
  */
 import { randomBytes } from '../env/random.ts'
 import { hasCode, invalidArgument, VarveError, wrongType } from '../base/errors.ts'
-import { isReal } from '../cdc/lineage.ts'
 import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
@@ -16,7 +15,7 @@ import { makeCheckpoint } from './checkpoint.ts'
 import { type CompactRange, decodeCompactRange } from './compact-range.ts'
 import type { Engine } from './engine.ts'
 import { closedError, type StoreStatus } from './health.ts'
-import type { HistoryInfo } from './history-info.ts'
+import { type HistoryInfo, historyInfo } from './history-info.ts'
 import { checkLocation } from './location.ts'
 import { type Keyspace, keyspaceStates } from './keyspace.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
@@ -24,8 +23,9 @@ import type { KeyspaceOptions } from './options.ts'
 import { Reader } from './reader.ts'
 import type { StoreParts } from './store-parts.ts'
 import { Replica } from './replica.ts'
+import { RunningCalls } from './running-calls.ts'
 import { type Snapshot, Snapshots } from './snapshots.ts'
-import { blobStats, keyspaceStats, type StoreStats } from './stats.ts'
+import { type StoreStats, storeStats } from './stats.ts'
 import type { StoreEmitter } from './store-events.ts'
 import { type VerifyOptions, type VerifyReport, verifyStore } from './verify.ts'
 import { readOnlyError, type WriteOptions, Writer } from './writer.ts'
@@ -38,6 +38,7 @@ export class Store {
   readonly reader: Reader
   readonly writer: Writer
   readonly replica: Replica
+  readonly calls: RunningCalls = new RunningCalls()
   readonly #parts: StoreParts
   readonly #snapshots: Snapshots
   readonly #resolve: ResolveKeyspace
@@ -91,7 +92,7 @@ export class Store {
       registry: parts.registry,
       syncByDefault: parts.sync,
       sync: () => parts.engine!.durability.sync(),
-      changeState: (change) => parts.changeState(change),
+      changeState: (change) => this.calls.run(() => parts.changeState(change)),
       randomId: () => randomBytes(12).toString('hex'),
     })
   }
@@ -126,7 +127,7 @@ export class Store {
   async openKeyspace(name: string, options?: KeyspaceOptions): Promise<KeyspaceState> {
     checkName(name, 'keyspace')
     this.#ensureOpen()
-    return this.#parts.registry.open(name, options)
+    return this.calls.run(() => this.#parts.registry.open(name, options))
   }
 
   /** Stored options of the keyspace that had this name when `seqno` was written; undefined where none had. */
@@ -184,43 +185,12 @@ export class Store {
 
   history(): HistoryInfo {
     this.#ensureOpen()
-    const { changes } = this.#parts
-    const { state } = this.#parts.currentVersion()
-    const { epochs } = changes
-    return {
-      storeId: state.storeId,
-      epoch: epochs.at(-1)!.epoch,
-      epochs: epochs.filter(isReal).map((epoch) => ({ ...epoch })),
-      floor: state.floor,
-      latest: this.#parts.latestSeqno(),
-      durable: this.#parts.durableSeqno(),
-      oldestTimestamp: changes.oldestTimestamp(),
-      retainedBytes: this.#parts.retainedBytes(),
-      sourceToken: state.role === 'replica' ? changes.sourceToken : undefined,
-    }
+    return historyInfo(this.#parts)
   }
 
   stats(): StoreStats {
     this.#ensureOpen()
-    const { blockCache, counters, engine, keyspaces } = this.#parts
-    const version = this.#parts.currentVersion()
-    const logs = this.#parts.logs()
-    return {
-      latestSeqno: this.#parts.latestSeqno(),
-      durableSeqno: this.#parts.durableSeqno(),
-      memtableBytes: this.#parts.memtableBytes(),
-      keyspaces: keyspaceStats(version, keyspaces.all()),
-      blobs: blobStats(version),
-      wal: {
-        files: logs.length,
-        bytes: logs.reduce((sum, { bytes }) => sum + bytes, 0),
-      },
-      blockCache: blockCache.stats,
-      io: counters.totals(),
-      openSnapshots: this.#snapshots.count,
-      oldestSnapshotAgeMs: this.#snapshots.oldestAgeMs(),
-      pendingCompactionBytes: engine?.compactor.pendingBytes() ?? 0,
-    }
+    return storeStats(this.#parts, this.#snapshots)
   }
 
   // ----------------------------------------------------------------------------------------------- upkeep
@@ -237,13 +207,13 @@ export class Store {
     }
     if (floor <= this.changes.floor) return
     const { ledger, consumerSet } = this.changes
-    await engine.pipeline.drained()
-    const acked = ledger.capture()
-    await engine.durability.sync()
-    ledger.settleMarks(acked)
-    await this.#guarded('truncate history', () =>
-      engine.floors.raiseTo(floor, (to) => consumerSet.loseBelow(to)),
-    )
+    await this.#guarded('truncate history', async () => {
+      await engine.pipeline.drained()
+      const acked = ledger.capture()
+      await engine.durability.sync()
+      ledger.settleMarks(acked)
+      await engine.floors.raiseTo(floor, (to) => consumerSet.loseBelow(to))
+    })
     engine.consumersMoved()
   }
 
@@ -261,8 +231,10 @@ export class Store {
 
   async sync(): Promise<void> {
     const engine = this.#engine()
-    await engine.pipeline.drained()
-    await engine.durability.sync()
+    await this.calls.run(async () => {
+      await engine.pipeline.drained()
+      await engine.durability.sync()
+    })
   }
 
   async flush(): Promise<void> {
@@ -286,7 +258,6 @@ export class Store {
     checkLocation(directory)
     const engine = this.#engine()
     const parts = this.#parts
-    await engine.pipeline.drained()
     const source = {
       fs: parts.fs,
       directory: parts.directory,
@@ -296,7 +267,10 @@ export class Store {
       sync: () => engine.durability.sync(),
       nextTurn: () => parts.timers.nextTurn(),
     }
-    return this.#guarded('checkpoint', () => makeCheckpoint(source, directory))
+    return this.#guarded('checkpoint', async () => {
+      await engine.pipeline.drained()
+      return makeCheckpoint(source, directory)
+    })
   }
 
   async verify(options?: VerifyOptions): Promise<VerifyReport> {
@@ -319,7 +293,7 @@ export class Store {
 
   /** An ack on its own: a record without operations, durable when it resolves. */
   async writeAck(consumer: string, next: number): Promise<void> {
-    this.ensureUsable()
+    this.ensureWorking()
     const { ledger } = this.changes
     const fields = encodeFields({ acks: [{ consumer, next }] })
     await this.writer.commit(
@@ -335,9 +309,16 @@ export class Store {
     )
   }
 
-  /** Throws where nothing may be written at all: closed, poisoned, readOnly. */
+  /** Throws where nothing may be written at all: closing, poisoned, readOnly. */
   ensureUsable(): void {
     this.#engine()
+  }
+
+  /** The same for calls that were accepted before: a close waits for them. */
+  ensureWorking(): void {
+    const { health } = this.#parts
+    if (health.isEnding) throw closedError()
+    if (health.poisonError !== undefined) throw health.poisonError
   }
 
   close(): Promise<void> {
@@ -350,6 +331,8 @@ export class Store {
     health.startClosing()
     this.#parts.leaks.stop()
     try {
+      await this.calls.ended()
+      health.startEnding()
       await this.#parts.shutDown()
     } finally {
       health.finishClosing()
@@ -395,7 +378,7 @@ export class Store {
 
   async #guarded<T>(operation: string, run: () => Promise<T>): Promise<T> {
     try {
-      return await run()
+      return await this.calls.run(run)
     } catch (cause) {
       const { poisonError } = this.#parts.health
       // Work that was stopped because the store was poisoned meanwhile.

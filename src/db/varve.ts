@@ -310,7 +310,10 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
     return this.#store.stats()
   }
 
-  /** Waits for running work, syncs, releases the lock. Tails get what is committed, then end. Idempotent. */
+  /**
+   * Waits for the writes and the upkeep that were called before it (a `compact` goes to its end), syncs, releases the lock. Tails
+   * get what is committed, then end. Idempotent.
+   */
   close(): Promise<void> {
     return this.#store.close()
   }

@@ -36,6 +36,9 @@ class Records implements ConsumerStore {
     this.store.durable = this.store.latest
     this.manifest = this.ledger.records()
   }
+  running<T>(call: () => Promise<T>): Promise<T> {
+    return call()
+  }
   async whileFloorStands<T>(run: () => T | Promise<T>): Promise<T> {
     await this.raising
     return run()

@@ -32,6 +32,43 @@ test('close is idempotent, writes what was called before it, and ends everything
   await db[Symbol.asyncDispose]()
 })
 
+test('close waits for the calls that were made before it, and refuses those that come after', async () => {
+  const { open } = fixture()
+  let db = await open()
+  for (let i = 0; i < 3; i++) {
+    for (let j = 0; j < 50; j++) await db.put(`key${j}`, `value${i}`)
+    await db.flush()
+  }
+  await db.consumer('old')
+  const calls = [
+    db.put('last', 'value'),
+    db.compact(),
+    db.keyspace('new'),
+    db.consumer('index'),
+    db.dropConsumer('old'),
+    db.truncateHistory(20),
+    db.checkpoint('/data/copy'),
+    db.sync(),
+    db.flush(),
+  ]
+  const closed = db.close()
+  expect(db.status).toBe('closing')
+  for (const call of [() => db.keyspace('newer'), () => db.consumer('mail'), () => db.compact()]) {
+    expect(await codeOf(call)).toBe('VARVE_CLOSED')
+  }
+  await Promise.all(calls)
+  expect(db.status).toBe('closing')
+  await closed
+  db = await open({ readOnly: true })
+  expect(db.keyspaces()).toEqual(['default', 'new'])
+  expect(db.consumers().map(({ name }) => name)).toEqual(['index'])
+  expect(db.history().floor).toBe(20)
+  const { levels } = db.stats().keyspaces['default']!
+  expect(levels).toHaveLength(1)
+  expect(levels[0]).toMatchObject({ level: 6, entries: 51 })
+  await db.close()
+})
+
 test('an end without close starts a new epoch, and its tokens stay good up to where it ended', async () => {
   const { open, fs } = fixture()
   const db = await open()

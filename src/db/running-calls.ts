@@ -1,0 +1,22 @@
+/**
+ * Calls that change the store and have not ended: a close waits for those that were made before it.
+ */
+import { settled } from '../base/settled.ts'
+
+export class RunningCalls {
+  readonly #calls = new Set<Promise<void>>()
+
+  run<T>(call: () => Promise<T>): Promise<T> {
+    const result = call()
+    const ended = settled(result).then(() => {
+      this.#calls.delete(ended)
+    })
+    this.#calls.add(ended)
+    return result
+  }
+
+  /** Resolves when none is left, those included that began meanwhile. */
+  async ended(): Promise<void> {
+    while (this.#calls.size > 0) await Promise.all(this.#calls)
+  }
+}
