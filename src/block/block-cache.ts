@@ -17,13 +17,13 @@
  * an array that was evicted is garbage of the old generation: 16 KiB values read at random then spent half of their time in
  * the collector (16.8 us a read; without any cache 9.7).
  *
- * Blocks larger than the largest slot lie in a side store. Slabs and side store share the capacity: a quarter of it is the side
+ * Blocks larger than the largest slot, and pages of change events, lie in a side store. Slabs and side store share the capacity: a quarter of it is the side
  * store's when it needs it, and slabs are given up for that; what it does not use the slabs may have.
  *
  * Slots hold the block without its trailer; bytes may be overwritten by the next `reserve`.
  */
 import { assert } from '../base/assert.ts'
-import { CacheFile } from './cache-file.ts'
+import { CacheFile, type Sized } from './cache-file.ts'
 import { SideStore } from './side-store.ts'
 import { SpareBuffers } from './spare-buffers.ts'
 
@@ -81,7 +81,7 @@ export class BlockCache {
   readonly #freeSlabs: number[] = []
   readonly #blocks: SlotGroup = createGroup()
   readonly #values: SlotGroup = createGroup()
-  readonly #files: (CacheFile | undefined)[] = []
+  readonly #files: (CacheFile<Sized> | undefined)[] = []
   /** By slot address: id of the file, and number of the block or position of the value that is there; file -1: free. */
   #ownerFile: Int32Array
   #ownerKey: Float64Array
@@ -103,17 +103,17 @@ export class BlockCache {
     return { bytes, hits: this.hits, misses: this.misses }
   }
 
-  /** Takes in a file of `blocks` blocks; 0 for a blob file. */
-  open(blocks: number): CacheFile {
+  /** Takes in a file of `blocks` blocks; 0 for a blob file, and for what only has things in the side store. */
+  open<Content extends Sized = Uint8Array>(blocks: number): CacheFile<Content> {
     let id = this.#files.indexOf(undefined)
     if (id < 0) id = this.#files.length
-    const file = new CacheFile(id, blocks)
+    const file = new CacheFile<Content>(id, blocks)
     this.#files[id] = file
     return file
   }
 
   /** Forgets everything of `file`. */
-  close(file: CacheFile): void {
+  close<Content extends Sized>(file: CacheFile<Content>): void {
     if (file.id < 0) return
     const directory = file.directory
     for (let block = 0; block < directory.length; block++) {
@@ -183,12 +183,17 @@ export class BlockCache {
   }
 
   /** What `putSide` kept under this key; must not be written to. */
-  side(file: CacheFile, key: number): Uint8Array | undefined {
+  side<Content extends Sized>(file: CacheFile<Content>, key: number): Content | undefined {
     return this.#side.find(file, key)
   }
 
-  /** Keeps `bytes` (taken over, never changed); false when there is no room for them at all. */
-  putSide(file: CacheFile, key: number, bytes: Uint8Array): boolean {
+  /** Whether so many bytes displace nothing. */
+  hasRoom(bytes: number): boolean {
+    return this.#totalBytes + bytes <= this.capacityBytes
+  }
+
+  /** Keeps `content` (taken over, never changed); false when there is no room for it at all. */
+  putSide<Content extends Sized>(file: CacheFile<Content>, key: number, content: Content): boolean {
     assert(file.id >= 0, 'the file is open in the cache')
     if (file.side.has(key)) return true
     const besideOneSlab = this.capacityBytes - Math.min(1, this.#slabsInUse) * this.#slabBytes
@@ -196,14 +201,18 @@ export class BlockCache {
       Math.min(this.capacityBytes / SIDE_SHARE, besideOneSlab),
       this.capacityBytes - this.#slabsInUse * this.#slabBytes,
     )
-    if (bytes.length > room / 2) return false
-    this.#side.shrink(room - bytes.length)
+    const bytes = content.byteLength
+    if (bytes > room / 2) return false
+    this.#side.shrink(room - bytes)
     // Its own share may be in the hands of slabs. One of them is the least that works at all.
-    while (this.#slabsInUse > 1 && this.#totalBytes + bytes.length > this.capacityBytes) {
-      this.#giveUpSlab()
-    }
-    this.#side.put(file, key, bytes)
+    while (this.#slabsInUse > 1 && !this.hasRoom(bytes)) this.#giveUpSlab()
+    this.#side.put(file, key, content)
     return true
+  }
+
+  /** Forgets what `putSide` kept under this key, if anything. */
+  dropSide<Content extends Sized>(file: CacheFile<Content>, key: number): void {
+    this.#side.drop(file, key)
   }
 
   #admits(group: SlotGroup, bytes: number): boolean {

@@ -6,20 +6,25 @@ export interface CachedValue {
   readonly bytes: number
 }
 
-/** Bytes in the side store. */
-export interface SideEntry {
-  readonly file: CacheFile
+/** What the side store can hold. */
+export interface Sized {
+  readonly byteLength: number
+}
+
+export interface SideEntry<Content extends Sized = Sized> {
+  readonly file: CacheFile<Content>
   readonly key: number
-  readonly bytes: Uint8Array
+  readonly content: Content
   isReferenced: boolean
 }
 
-export class CacheFile {
+/** `Content`: what it has in the side store. */
+export class CacheFile<Content extends Sized = Uint8Array> {
   /** Block number -> slot address, -1 when it is not in a slot. Read directly by lookups. */
   readonly directory: Int32Array
   /** A blob file has no blocks: position of a value's frame -> where its value is. Read directly by lookups. */
   readonly values: Map<number, CachedValue> = new Map()
-  readonly side: Map<number, SideEntry> = new Map()
+  readonly side: Map<number, SideEntry<Content>> = new Map()
   /** Place in the cache's table of files; -1 when closed. */
   id: number
 

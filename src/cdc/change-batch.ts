@@ -46,6 +46,11 @@ export class ChangeBatchBuilder {
     this.last = limits.upTo
   }
 
+  /** Events that may still be taken; a commit that has begun may go beyond. */
+  get room(): number {
+    return Math.max(1, this.limits.maxEvents - this.events.length)
+  }
+
   /** Whether a commit of which `seqno` would be the first event here may begin. */
   admits(commit: CommitContext, seqno: number): boolean {
     const { limits } = this

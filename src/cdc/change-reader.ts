@@ -20,13 +20,15 @@ import type { CommitTable } from '../base/commit-table.ts'
 import { corruption, type VarveError } from '../base/errors.ts'
 import { segmentFileName } from '../env/file-names.ts'
 import { readFailure } from '../read/read-failure.ts'
+import type { SegmentMeta } from '../segment/segment-meta.ts'
 import { BlobLoader } from './blob-loader.ts'
 import { type BatchLimits, ChangeBatchBuilder } from './change-batch.ts'
 import { CommitContext, makeEvent } from './change-event.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
 import { EventBytes } from './event-bytes.ts'
-import { EventWindow } from './event-window.ts'
+import { EventPage } from './event-page.ts'
+import { blobAt, EventWindow } from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import {
   SLOT_COMMIT,
@@ -55,6 +57,12 @@ export interface ChangeReaderOptions {
   readonly guard: (position: number) => void
 }
 
+/** What handing out needs of a run: of a window's, or of a page's. */
+interface HandedRun {
+  readonly meta: SegmentMeta
+  readonly events: { readonly commits: CommitTable }
+}
+
 export class ChangeReader {
   #position: number
   readonly #source: ChangeSource
@@ -64,6 +72,10 @@ export class ChangeReader {
   readonly #loader: WindowLoader
   readonly #blobs: BlobLoader
   #window: EventWindow | undefined
+  readonly #skip: boolean
+  readonly #tally: ScanTally
+  /** Where reading from segments began, since the reader was last caught up with them. */
+  #segmentsFrom: number | undefined
   readonly #bytes = new EventBytes()
   readonly #commit = new CommitContext()
   /** First seqno of the commit that is being handed out: it may go on where a batch ended inside it. */
@@ -75,6 +87,8 @@ export class ChangeReader {
     this.#filter = options.filter
     this.#guard = options.guard
     this.#sizer = new WindowSizer(options.memoryBudgetBytes, options.expectedEvents)
+    this.#skip = options.skip
+    this.#tally = options.tally
     this.#loader = new WindowLoader(options)
     this.#blobs = new BlobLoader(options.tally)
   }
@@ -106,6 +120,7 @@ export class ChangeReader {
       try {
         if (this.#position >= view.memtables[0]!.firstSeqno) {
           this.#window = undefined
+          this.#segmentsFrom = undefined
           this.#takeFromMemtables(view, batch)
         } else {
           await this.#takeFromSegments(view, batch)
@@ -190,32 +205,67 @@ export class ChangeReader {
   // ------------------------------------------------------------------------------------------- segments
 
   async #takeFromSegments(view: ChangeView, batch: ChangeBatchBuilder): Promise<void> {
-    const window = (this.#window ??= new EventWindow(this.#sizer.arenaBytes))
-    if (!window.covers(this.#position) || !hasBlobs(view, window)) {
-      await this.#loader.load(
-        view,
-        window,
-        {
-          from: this.#position,
-          upTo: Math.min(batch.limits.upTo, view.memtables[0]!.firstSeqno - 1),
-        },
-        this.#sizer,
-      )
+    this.#segmentsFrom ??= this.#position
+    if (this.#window === undefined || !covers(this.#window, this.#position, view)) {
+      if (this.#takeFromPages(view, batch)) return
+      await this.#load(view, batch)
     }
-    this.#takeFromWindow(window, batch)
+    const window = this.#window!
+    this.#handOut(window, window.arena.bytes, batch, undefined)
     if (batch.blobs.length > 0) await this.#blobs.load(view, batch)
   }
 
-  #takeFromWindow(window: EventWindow, batch: ChangeBatchBuilder): void {
-    const { runs, slots, first } = window
+  async #load(view: ChangeView, batch: ChangeBatchBuilder): Promise<void> {
+    const window = (this.#window ??= new EventWindow(this.#sizer.arenaBytes))
+    const from = this.#position
+    const upTo = Math.min(batch.limits.upTo, view.memtables[0]!.firstSeqno - 1)
+    const seqnos = upTo - this.#segmentsFrom! + 1
+    const pages = this.#skip && this.#filter.isAll ? view.pages : undefined
+    const inPages = pages?.welcomes(seqnos) ?? false
+    const segments = await this.#loader.load(view, window, { from, upTo, inPages }, this.#sizer)
+    if (inPages) pages?.keep(window, { seqnos }, { list: view.listSegments(), segments })
+  }
+
+  /** Hands out what is kept from the position on; false when that is nothing. */
+  #takeFromPages(view: ChangeView, batch: ChangeBatchBuilder): boolean {
+    const { pages } = view
+    if (pages === undefined || !this.#skip) return false
+    const filter = this.#filter
+    const segments = view.listSegments()
+    let hasFound = false
+    while (this.#position <= batch.last && !batch.isFull) {
+      const from = this.#position
+      const page = pages.find(from, segments)
+      if (page === undefined) break
+      hasFound = true
+      this.#handOut(page, page.bytes, batch, filter.isAll ? undefined : filter)
+      page.count(this.#tally, filter, { from, upTo: this.#position - 1 })
+    }
+    return hasFound
+  }
+
+  /** `filter`: what is handed out has still to pass it. */
+  #handOut(
+    window: EventWindow | EventPage,
+    bytes: Uint8Array,
+    batch: ChangeBatchBuilder,
+    filter: ChangeFilter | undefined,
+  ): void {
+    const { slots, first } = window
+    const runs: readonly HandedRun[] = window.runs
     const owned = this.#bytes
     const commit = this.#commit
     const end = Math.min(batch.last, window.last)
     let run = 0
+    let isWanted = true
     let commitId = -1
     let commits: CommitTable | undefined
     let keyspace = ''
-    const { bytes } = window.arena
+    // Without a filter all that follows in a page will be asked for: one copy serves many events.
+    const ahead =
+      window instanceof EventPage && filter === undefined
+        ? window.endOf(Math.min(end, this.#position + batch.room - 1))
+        : 0
     owned.attach(bytes)
     let seqno = this.#position
     for (; seqno <= end && seqno <= batch.last; seqno++) {
@@ -228,17 +278,25 @@ export class ChangeReader {
         commits = events.commits
         commitId = -1
         keyspace = this.#source.keyspaceName(meta.keyspaceId)
+        isWanted = filter === undefined || filter.acceptsKeyspace(meta.keyspaceId)
+      }
+      if (!isWanted) continue
+      const start = slots[slot + SLOT_START]!
+      const keyEnd = slots[slot + SLOT_KEY_END]!
+      const valueEnd = slots[slot + SLOT_END]!
+      if (
+        filter !== undefined &&
+        !filter.acceptsEntry(kind, bytes, start, keyEnd, bytes, keyEnd, valueEnd)
+      ) {
+        continue
       }
       if (slots[slot + SLOT_COMMIT] !== commitId) {
         commitId = slots[slot + SLOT_COMMIT]!
         setCommit(commit, commits!, commitId)
         if (!this.#begin(batch, seqno)) return
       }
-      if (seqno < commit.first || seqno > commit.last) throw foreignCommit(window, run, seqno)
-      const start = slots[slot + SLOT_START]!
-      const keyEnd = slots[slot + SLOT_KEY_END]!
-      const valueEnd = slots[slot + SLOT_END]!
-      owned.take(start, valueEnd, 0)
+      if (seqno < commit.first || seqno > commit.last) throw foreignCommit(runs[run - 1]!, seqno)
+      owned.take(start, valueEnd, ahead)
       const key = owned.view(start, keyEnd)
       if ((kind & FLAG_BLOB) === 0) {
         const value = owned.view(keyEnd, valueEnd)
@@ -246,7 +304,7 @@ export class ChangeReader {
         batch.bytes += valueEnd - start
       } else {
         const event = makeEvent(kind, keyspace, seqno, commit, key, EMPTY_BYTES)
-        const location = window.blobAt(keyEnd, valueEnd, run)
+        const location = blobAt(bytes, keyEnd, valueEnd, runs[run - 1]!.meta)
         batch.events.push(event)
         batch.blobs.push({ event, location })
         batch.bytes += keyEnd - start + location.length
@@ -278,15 +336,16 @@ function setCommit(context: CommitContext, commits: CommitTable, id: number): vo
   context.meta = commits.meta(id)
 }
 
-function foreignCommit(window: EventWindow, run: number, seqno: number): VarveError {
+function foreignCommit({ meta }: HandedRun, seqno: number): VarveError {
   return corruption('A change index gives an event a commit that it is not in', {
-    file: segmentFileName(window.runs[run - 1]!.meta.number),
+    file: segmentFileName(meta.number),
     seqno,
   })
 }
 
-/** Whether every blob file that the window's values are in is still part of the store. */
-function hasBlobs(view: ChangeView, window: EventWindow): boolean {
+/** Whether it is loaded, and every blob file that the window's values are in is still part of the store. */
+function covers(window: EventWindow, seqno: number, view: ChangeView): boolean {
+  if (!window.covers(seqno)) return false
   for (const file of window.blobFiles) if (view.blob(file) === undefined) return false
   return true
 }

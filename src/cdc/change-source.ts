@@ -16,6 +16,7 @@ import type { EventRun } from '../segment/change-reader.ts'
 import type { GatherTarget } from '../segment/gather-target.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
+import type { EventPages } from './event-pages.ts'
 import type { ScanStats } from './scan-tally.ts'
 
 export type { ConsumerRecord, SeriesPoint } from '../version/store-state.ts'
@@ -79,6 +80,8 @@ export interface ChangeView {
   segment(meta: SegmentMeta): ChangeSegment
   /** Undefined when the file is no longer part of the store. */
   blob(file: number): ChangeBlobs | undefined
+  /** Events that were read from segments and are kept for the next reader. Left out: none are. */
+  readonly pages?: EventPages
   release(): void
 }
 
@@ -111,6 +114,8 @@ export interface ChangeSegment {
   eventsSync(from: number, upTo: number, limit: number): EventRun
   /** Commit of every entry, by ordinal; NO_COMMIT for those that are no events. */
   commitsByOrdinal(): { readonly commits: CommitTable; readonly commitOf: Int32Array }
+  /** The data block of the entry with this ordinal. */
+  blockOf(ordinal: number): number
   /**
    * Appends the entries with these ascending ordinals to `target`; stops when that is full. `mayRead`: on the calling thread,
    * which is ten times faster for what the page cache has. `seen`: one bit a block, set when it was read and checked; a block

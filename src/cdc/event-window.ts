@@ -127,18 +127,11 @@ export class EventWindow {
         slots[slot + SLOT_KIND] = FILTERED
       } else if ((kind & FLAG_BLOB) !== 0) {
         const valueStart = slots[slot + SLOT_KEY_END]!
-        this.blobFiles.add(this.blobAt(valueStart, slots[slot + SLOT_END]!, index + 1).file)
+        const { bytes } = this.arena
+        const { meta } = this.runs[index]!
+        this.blobFiles.add(blobAt(bytes, valueStart, slots[slot + SLOT_END]!, meta).file)
       }
     }
-  }
-
-  /** Where the value is whose reference the arena has at [start, end); `run` is the number in the slot. */
-  blobAt(start: number, end: number, run: number): BlobLocation {
-    const location = decodeBlobReference(this.arena.bytes, start, end)
-    if (location !== undefined) return location
-    throw corruption('A blob reference is malformed', {
-      file: segmentFileName(this.runs[run - 1]!.meta.number),
-    })
   }
 
   /** The window is whole and may be handed out. */
@@ -167,6 +160,18 @@ export class EventWindow {
       valueEnd,
     )
   }
+}
+
+/** Where the value is whose reference is bytes[start, end), an entry's of segment `meta`. */
+export function blobAt(
+  bytes: Uint8Array,
+  start: number,
+  end: number,
+  meta: SegmentMeta,
+): BlobLocation {
+  const location = decodeBlobReference(bytes, start, end)
+  if (location !== undefined) return location
+  throw corruption('A blob reference is malformed', { file: segmentFileName(meta.number) })
 }
 
 function fileOf(runs: readonly WindowRun[]): string {

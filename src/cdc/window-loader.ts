@@ -18,6 +18,7 @@ import type { EventRun } from '../segment/change-reader.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeSegment, ChangeView } from './change-source.ts'
+import { PAGE_EVENTS, type WindowSegment } from './event-page.ts'
 import type { EventWindow, WindowRun } from './event-window.ts'
 import { OrdinalSorter } from './ordinal-sorter.ts'
 import type { ScanTally } from './scan-tally.ts'
@@ -27,6 +28,19 @@ import type { WindowSizer } from './window-sizer.ts'
 interface OpenRun extends WindowRun {
   readonly segment: ChangeSegment
   readonly seen: Uint8Array
+}
+
+/** Where a window's events were looked for, and what was found. */
+interface Found {
+  readonly segments: readonly WindowSegment[]
+  readonly runs: readonly OpenRun[]
+}
+
+export interface WindowReach {
+  readonly from: number
+  readonly upTo: number
+  /** The window may be kept in pages: it goes to the end of one. */
+  readonly inPages: boolean
 }
 
 interface Bounds {
@@ -50,20 +64,20 @@ export class WindowLoader {
     this.#tally = options.tally
   }
 
-  /** Loads a window that begins at `from` and ends at or before `upTo`. */
+  /** Loads a window that begins at `from` and ends at or before `upTo`; resolves to where it looked. */
   async load(
     view: ChangeView,
     window: EventWindow,
-    reach: { readonly from: number; readonly upTo: number },
+    reach: WindowReach,
     sizer: WindowSizer,
-  ): Promise<void> {
+  ): Promise<readonly WindowSegment[]> {
     window.clear()
     if (!this.#skip) sizer.widen()
     const mayRead = view.isDiskFast ?? false
     for (;;) {
-      const span = Math.min(sizer.span, reach.upTo - reach.from + 1)
-      const bounds = { first: reach.from, last: reach.from + span - 1 }
-      const runs = await this.#runs(view, bounds, mayRead)
+      const bounds = { first: reach.from, last: endOf(reach, sizer.span) }
+      const span = bounds.last - bounds.first + 1
+      const { runs, segments } = await this.#find(view, bounds, mayRead)
       window.begin(bounds, runs, this.#isWhole())
       const found = { events: 0, commits: 0 }
       for (const { events } of runs) {
@@ -74,7 +88,7 @@ export class WindowLoader {
       if (gathered === undefined) {
         window.finish(bounds)
         sizer.fitted(span, found, window.arena.usedBytes)
-        return
+        return segments
       }
       sizer.overflowed(span, gathered, found.events)
     }
@@ -105,14 +119,16 @@ export class WindowLoader {
     return undefined
   }
 
-  async #runs(view: ChangeView, bounds: Bounds, mayRead: boolean): Promise<OpenRun[]> {
+  async #find(view: ChangeView, bounds: Bounds, mayRead: boolean): Promise<Found> {
     const catalog = new SegmentCatalog(view.listSegments())
     const metas = this.#skip
       ? catalog.within({ from: bounds.first, upTo: bounds.last }, this.#filter)
       : catalog.all.filter((meta) => this.#filter.acceptsKeyspace(meta.keyspaceId))
     const runs: OpenRun[] = []
+    const segments: WindowSegment[] = []
     for (const meta of metas) {
       const segment = view.segment(meta)
+      segments.push({ meta, segment })
       // Each await of the thread pool costs more than the reading, where the page cache has what is asked for.
       if (mayRead) segment.openSync()
       else if (!segment.isOpen) await segment.open()
@@ -125,7 +141,7 @@ export class WindowLoader {
       else events = await segment.events(first, last, limit)
       if (events.count > 0) runs.push({ meta, events, segment, seen })
     }
-    return runs
+    return { runs, segments }
   }
 
   /** Without trusting the index: every block is read. */
@@ -135,6 +151,14 @@ export class WindowLoader {
     this.#tally.bytesRead += meta.bytes
     return events
   }
+}
+
+/** The last seqno of a window of about `span`. */
+function endOf({ from, upTo, inPages }: WindowReach, span: number): number {
+  let last = from + span - 1
+  // The sizer's bounds are kept: only small windows grow by a page, and they are far from any bound.
+  if (inPages && span >= PAGE_EVENTS) last += PAGE_EVENTS - 1 - (last % PAGE_EVENTS)
+  return Math.min(last, upTo)
 }
 
 /** The events of the window as the entries themselves tell. */

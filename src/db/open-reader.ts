@@ -6,6 +6,7 @@
  * starts over from the manifest.
  */
 import { VarveError } from '../base/errors.ts'
+import { EventPages } from '../cdc/event-pages.ts'
 import { type ByteScale, bytesBetween } from '../cdc/history-policy.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import type { Memtable } from '../memtable/memtable.ts'
@@ -71,6 +72,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
     segments,
     files,
     scratch,
+    pages: new EventPages(context.blockCache),
   })
   const latest = (): number => image.replayed.lastSeqno
   const refuse = (): never => {

@@ -1,6 +1,7 @@
 /**
  * Opens a store for writing: recovery, then the parts, then what was left to do.
  */
+import { EventPages } from '../cdc/event-pages.ts'
 import { SeriesRecorder } from '../cdc/history-series.ts'
 import { VarveError } from '../base/errors.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
@@ -234,6 +235,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     segments,
     files,
     scratch,
+    pages: new EventPages(context.blockCache),
   })
   const saveConsumers = async (): Promise<void> => {
     await engine.durability.sync()

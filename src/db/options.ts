@@ -57,7 +57,7 @@ export interface OpenOptions extends KeyspaceOptions {
   syncIntervalMs?: number
   /** The memtables are sealed at this size, or sooner where a small `history.maxBytes` bounds the disk. At least 16 KiB. Default 64 MiB. */
   memtableBytes?: number
-  /** Cache for decoded blocks. Default 64 MiB. */
+  /** Cache for decoded blocks, blob values and change events that were read. Default 64 MiB. */
   blockCacheBytes?: number
   /** Segments are cut near this size by compaction. At least 16 KiB. Default 64 MiB. */
   segmentBytes?: number

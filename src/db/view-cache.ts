@@ -6,6 +6,7 @@
  * version alone (`lastFlushedSeqno`), so an event is never seen twice, nor missed, in between.
  */
 import type { ChangeView } from '../cdc/change-source.ts'
+import type { EventPages } from '../cdc/event-pages.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ReadScratch } from '../read/read-scratch.ts'
 import type { ReadView } from '../read/read-view.ts'
@@ -25,6 +26,7 @@ export interface ViewCacheOptions {
   readonly segments: SegmentCache
   readonly files: { readonly isDiskFast: boolean }
   readonly scratch: ReadScratch
+  readonly pages: EventPages
 }
 
 export class ViewCache {
@@ -59,12 +61,12 @@ export class ViewCache {
 
   /** The same for change capture. Acquires the version until it is released. */
   changeView(): ChangeView {
-    return new PinnedView(this.current())
+    return new PinnedView(this.current(), this.#options.pages)
   }
 
   /** One more of a view whose version somebody holds. */
   changeViewOf(view: ReadView): ChangeView {
-    return new PinnedView(view)
+    return new PinnedView(view, this.#options.pages)
   }
 }
 
@@ -72,13 +74,15 @@ class PinnedView implements ChangeView {
   readonly memtables: readonly Memtable[]
   readonly version: Version
   readonly isDiskFast: boolean
+  readonly pages: EventPages
   readonly #segments: SegmentCache
   #isReleased = false
 
-  constructor(view: ReadView) {
+  constructor(view: ReadView, pages: EventPages) {
     this.memtables = view.memtables.toReversed()
     this.version = view.version.acquire()
     this.isDiskFast = view.files.isDiskFast
+    this.pages = pages
     this.#segments = view.segments
   }
 

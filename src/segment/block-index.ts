@@ -218,6 +218,15 @@ export class BlockIndex {
     return low
   }
 
+  /** The same for ordinals in any order: blocks have about as many entries each, so the search begins near its end. */
+  blockOf(ordinal: number): number {
+    const firsts = this.firstOrdinals
+    const { count } = this
+    let from = Math.floor((ordinal / firsts[count]!) * count)
+    for (let step = 1; firsts[from]! > ordinal; step *= 2) from = Math.max(0, from - step)
+    return this.blockOfOrdinal(ordinal, from)
+  }
+
   /** Separator before block `i` (from 1), for verifying and dumping. */
   separator(i: number): { key: Uint8Array; continuedBelow: number | undefined } {
     const seqno = this.#seqnos?.[i] ?? ALL_VERSIONS

@@ -205,6 +205,11 @@ export class SegmentReader {
     return runReadsSync(this.#file, commitSteps(path, footer, this.#directory))
   }
 
+  /** The data block of the entry with this ordinal. */
+  blockOf(ordinal: number): number {
+    return this.#ready().index.blockOf(ordinal)
+  }
+
   /**
    * Reads the entries with these ordinals (ascending) into `target`, one row each, until it is full. Each block is read once,
    * neighbours together. `mayRead`: on the calling thread, which is ten times faster when the page cache has them. `seen`: one

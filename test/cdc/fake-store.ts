@@ -9,6 +9,7 @@ import { VarveError } from '../../src/base/errors.ts'
 import { encodeBlobReference } from '../../src/block/blob-reference.ts'
 import { ChangeFeed } from '../../src/cdc/change-feed.ts'
 import type { ChangeEvent } from '../../src/cdc/change-event.ts'
+import type { EventPages } from '../../src/cdc/event-pages.ts'
 import type {
   ChangeBlobs,
   ChangeSegment,
@@ -174,6 +175,11 @@ export class FakeSegment implements ChangeSegment {
     return { commits, commitOf }
   }
 
+  /** Entries lie in blocks in turn. */
+  blockOf(ordinal: number): number {
+    return ordinal % this.blockCount
+  }
+
   async gather(
     ordinals: Int32Array,
     count: number,
@@ -243,6 +249,7 @@ export class FakeStore implements ChangeSource {
   /** Segments in files, beside the others. */
   readers: readonly SegmentReader[] = []
   readonly blobs: Map<number, Buffer[]> = new Map()
+  pages: EventPages | undefined
   readonly names: Map<number, string> = new Map([
     [1, 'default'],
     [2, 'other'],
@@ -275,6 +282,7 @@ export class FakeStore implements ChangeSource {
     let isReleased = false
     return {
       memtables: this.memtables,
+      ...(this.pages && { pages: this.pages }),
       listSegments: () => metas,
       segment: ({ number }) => segments.find(({ meta }) => meta.number === number)!,
       blob: (file) => {
