@@ -8,13 +8,14 @@ export function createContext(job: Job): Context {
   return {
     job,
     engine,
-    open: ({ sync = false, changeLog = false, counters = false } = {}) =>
+    open: ({ sync = false, changeLog = false, counters = false, forgets = false } = {}) =>
       engine.open({
         directory: job.directory,
         profile: job.profile,
         sync,
         changeLog,
         counters,
+        forgets,
         varveModule: job.varveModule,
       }),
   }

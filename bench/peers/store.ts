@@ -58,6 +58,8 @@ export interface StoreOptions {
   readonly changeLog: boolean
   /** Values are counters that `merge` adds to, where the engine has it. */
   readonly counters: boolean
+  /** Nothing that was read is kept in the engine's own memory (Varve only); the file system's cache still has it. */
+  readonly forgets: boolean
   /** Where Varve comes from. */
   readonly varveModule: string
 }

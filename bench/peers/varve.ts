@@ -37,8 +37,11 @@ export const varve: Engine = {
   reads: ['sync', 'async'],
   hasMerge: true,
   async open(options: StoreOptions): Promise<BenchStore> {
-    const counters = options.counters ? { mergeOperator: 'counter' } : {}
-    return createStore(await openVarve(options, counters))
+    const more = {
+      ...(options.counters && { mergeOperator: 'counter' }),
+      ...(options.forgets && { blockCacheBytes: 0 }),
+    }
+    return createStore(await openVarve(options, more))
   },
 }
 

@@ -35,6 +35,10 @@ export function writeDocument(results: Results): string {
   return path
 }
 
+const SKIPPING_NOTE =
+  '"time" is that of a scan whose blocks no other has read before it (the store keeps nothing in its cache; the file system does), and so are ' +
+  'the columns from "first event" on, and the plots; "again" is that of the scans after it in one process, with default settings.'
+
 function sections(results: Results): string[] {
   const cpuCounts = [...new Set(results.cells.map((cell) => cell.cpus))].toSorted((a, b) => a - b)
   const plots = plotsOf(results).map((plot) => `![${plot.caption}](${PLOTS}/${plot.fileName})`)
@@ -51,6 +55,7 @@ function sections(results: Results): string[] {
       tableOrNote(figureTable(results, cpus, MAIN_GROUPS)),
     ]),
     '## Asking for the last changes',
+    SKIPPING_NOTE,
     ...plots.filter((plot) => plot.includes('since-')),
     ...skippingTables(results).flatMap((table) => [`### ${table.title}`, markdownTable(table)]),
     "## The engine's own measurements",

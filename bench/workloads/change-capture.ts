@@ -8,7 +8,7 @@ import { Dataset, keyIndex } from './dataset.ts'
 import { checkSome, VALUE_BYTES } from './fill.ts'
 import { createRandom, shuffled } from './random.ts'
 import { measureFor, startStopwatch } from './stopwatch.ts'
-import { EVENTS, onLogged, OPERATIONS, type Workload } from './workload.ts'
+import { EVENTS, onLogged, onVarve, OPERATIONS, type Workload } from './workload.ts'
 import { writeBatches } from './write-batches.ts'
 
 export const CHANGES_FRESH: Fixture = {
@@ -68,12 +68,25 @@ export const changeScanJustWritten: Workload = {
   },
 }
 
+/** Again and again in one process, as consumers that follow a store read its newest changes one after the other. */
 export const changeScanLast: Workload = changeScan({
   name: 'cdcscan-1%-compacted',
   title: 'last 1 % of the changes, random keys, after full compaction',
   fixture: CHANGES_COMPACTED,
   fraction: 0.01,
 })
+
+/** The same as if each time were the first: what the engine read before it has forgotten, the file system has not. */
+export const changeScanLastFirst: Workload = {
+  ...changeScan({
+    name: 'cdcscan-1%-compacted-first',
+    title: 'last 1 % of the changes, random keys, after full compaction, read for the first time',
+    fixture: CHANGES_COMPACTED,
+    fraction: 0.01,
+    forgets: true,
+  }),
+  runsOn: onVarve,
+}
 
 export const changeScanAll: Workload = changeScan({
   name: 'cdcscan-all-compacted',
@@ -125,6 +138,7 @@ function changeScan(scan: {
   title: string
   fixture: Fixture
   fraction: number
+  forgets?: boolean
 }): Workload {
   return {
     name: scan.name,
@@ -138,7 +152,7 @@ function changeScan(scan: {
       const count = Math.max(1, Math.round(events * scan.fraction))
       const indexOf = fixtureOrder(scan.fixture, events)
       const data = new Dataset(scan.fixture.valueBytes)
-      const store = await context.open({ changeLog: true })
+      const store = await context.open({ changeLog: true, forgets: scan.forgets ?? false })
       const metrics = await scanRepeatedly(changesOf(store), context.job.seconds, {
         from: events - count + 1,
         count,

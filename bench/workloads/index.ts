@@ -40,6 +40,7 @@ export const workloads: readonly Workload[] = [
   changes.changeFill,
   changes.changeScanJustWritten,
   changes.changeScanLast,
+  changes.changeScanLastFirst,
   changes.changeScanAll,
   changes.changeScanAllFresh,
   changes.changePoll,

@@ -7,7 +7,7 @@ export interface Context {
   readonly engine: Engine
   /** Opens the job's store; without options unsynced and without a hand-made log. */
   open(
-    options?: Partial<Pick<StoreOptions, 'sync' | 'changeLog' | 'counters'>>,
+    options?: Partial<Pick<StoreOptions, 'sync' | 'changeLog' | 'counters' | 'forgets'>>,
   ): Promise<BenchStore>
 }
 
