@@ -25,8 +25,7 @@ import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
 import { startEpoch } from '../version/epochs.ts'
 import { salvageManifest, type SalvagedManifest } from '../version/manifest-salvage.ts'
-import type { BlobFileMeta } from '../segment/segment-meta.ts'
-import type { ConsumerRecord, StoreState } from '../version/store-state.ts'
+import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import type { SegmentAddition } from '../version/version-edit.ts'
 import { VersionSet } from '../version/version-set.ts'
 import { listLogs } from '../wal/wal-chain.ts'
@@ -35,9 +34,12 @@ import { aborted } from './arguments.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
 import { LogReplay, type ReplayedLog } from './log-replay.ts'
 import { type Checks, checkOptions, isObject, isSignal } from '../base/option-check.ts'
-import { mergeKeyspaceOptions, type OpenOptions } from './options.ts'
+import type { OpenOptions } from './options.ts'
 import { notFound, replayLogs, rewriteLogs } from './recovery.ts'
+import { consumersAbove, firstLogged, holesIn, withUnknownKeyspaces } from './repaired-state.ts'
 import { adoptSegment, isReplaced } from './segment-adoption.ts'
+import { rebuildManifest } from './manifest-rebuild.ts'
+import { rebuildTree } from './tree-rebuild.ts'
 import { SegmentRepair } from './segment-repair.ts'
 import { joined, SeqnoCensus, type SeqnoRange } from './seqno-census.ts'
 
@@ -99,6 +101,15 @@ async function repairLocked(
   }
 }
 
+/** What the new manifest begins with. */
+interface InstalledTree {
+  readonly additions: readonly SegmentAddition[]
+  readonly blobs: ReadonlyMap<number, BlobFileMeta>
+  /** Segments that others have replaced. */
+  readonly merged: readonly SegmentMeta[]
+  readonly lastTimeMs: number
+}
+
 class Repair {
   readonly #fs: FileSystem
   readonly #directory: string
@@ -118,11 +129,13 @@ class Repair {
   }
 
   async run(): Promise<RepairReport> {
-    const manifest = await salvageManifest(this.#fs, this.#directory)
+    const manifest =
+      (await salvageManifest(this.#fs, this.#directory)) ??
+      (await rebuildManifest(this.#fs, this.#directory))
     if (manifest === undefined) throw notFound(this.#directory)
     this.#filesRead++
     this.#isDamaged = manifest.isDamaged
-    if (manifest.damagedPath !== undefined) this.#damagedFiles.push(manifest.damagedPath)
+    this.#damagedFiles.push(...manifest.damagedPaths)
     const { state } = manifest.version
     this.#nextFileNumber = Math.max(manifest.firstFreeNumber, state.nextFileNumber)
     const segments = new SegmentRepair({
@@ -194,11 +207,12 @@ class Repair {
     const directory = this.#directory
     const { state } = manifest.version
     const census = new SeqnoCensus()
-    await segments.count(census)
     for (const { firstSeqno, lastSeqno } of replayed.memtables) {
       census.addRange({ from: firstSeqno, to: lastSeqno })
     }
-    const { additions, blobs } = await this.#adopt(manifest, segments, replayed, census)
+    const { additions, blobs, merged, lastTimeMs } = manifest.isRebuilt
+      ? await this.#rebuild(manifest, segments, replayed, census)
+      : await this.#adopt(manifest, segments, replayed, census)
     const lastFlushedSeqno = additions.reduce(
       (seqno, { meta }) => Math.max(seqno, meta.maxSeqno),
       state.lastFlushedSeqno,
@@ -229,6 +243,7 @@ class Repair {
         floor,
         epochs,
         lastFlushedSeqno,
+        lastFlushedTimeMs: Math.max(state.lastFlushedTimeMs, lastTimeMs),
         ...withUnknownKeyspaces(state, additions, replayed),
         consumers: consumersAbove(floor, state.consumers, replayed),
         walNumber: logged[0]!.wal.number,
@@ -238,6 +253,7 @@ class Repair {
       undefined,
       { additions, blobAdditions: [...blobs.values()].filter(({ number }) => used.has(number)) },
     )
+    for (const { number } of merged) fs.remove(this.#path(segmentFileName(number)))
     await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
     // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
     const { wal: end } = logged.at(-1)!
@@ -247,14 +263,41 @@ class Repair {
     return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last }, lost)
   }
 
+  /** Of segments alone, without any manifest. */
+  async #rebuild(
+    { version }: SalvagedManifest,
+    segments: SegmentRepair,
+    replayed: ReplayedLog,
+    census: SeqnoCensus,
+  ): Promise<InstalledTree> {
+    const tree = await rebuildTree({
+      fs: this.#fs,
+      directory: this.#directory,
+      segments: segments.additions,
+      firstLoggedSeqno: firstLogged(replayed),
+      census,
+      reserve: (count) => {
+        const first = this.#nextFileNumber
+        this.#nextFileNumber += count
+        return first
+      },
+      signal: this.#signal,
+    })
+    for (const { number } of tree.spare) {
+      this.#damagedFiles.push(this.#path(segmentFileName(number)))
+    }
+    return { ...tree, blobs: version.blobs }
+  }
+
   /** Takes in what lost edits had made, as far as its place can be told; sets the rest aside. */
   async #adopt(
     { version, unknown, vanished }: SalvagedManifest,
     segments: SegmentRepair,
     replayed: ReplayedLog,
     census: SeqnoCensus,
-  ): Promise<{ additions: SegmentAddition[]; blobs: Map<number, BlobFileMeta> }> {
+  ): Promise<InstalledTree> {
     const { floor } = version.state
+    await segments.count(census)
     const additions = [...segments.additions]
     const blobs = new Map(version.blobs)
     const adopted: SegmentAddition[] = []
@@ -286,7 +329,7 @@ class Repair {
       }
     }
     for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta)
-    return { additions, blobs }
+    return { additions, blobs, merged: [], lastTimeMs: 0 }
   }
 
   /** Files that are still needed stay where they are. */
@@ -328,55 +371,4 @@ class Repair {
   #checkAborted(): void {
     if (this.#signal?.aborted === true) throw aborted(this.#signal)
   }
-}
-
-/** Seqnos that are missing between what is in segments and the end of the logs. */
-function holesIn({ memtables }: ReplayedLog, lastFlushedSeqno: number): SeqnoRange[] {
-  const holes: SeqnoRange[] = []
-  let next = lastFlushedSeqno + 1
-  for (const { firstSeqno, lastSeqno } of memtables) {
-    if (firstSeqno > next) holes.push({ from: next, to: firstSeqno - 1 })
-    next = lastSeqno + 1
-  }
-  return holes
-}
-
-/** The first seqno of a commit in the logs; Infinity when there is none. */
-function firstLogged({ memtables }: ReplayedLog): number {
-  const first = memtables.find(({ isEmpty }) => !isEmpty)
-  return first?.firstSeqno ?? Number.POSITIVE_INFINITY
-}
-
-/** Names for keyspaces of which only the data is left: their names and options stood in edits that are lost. */
-function withUnknownKeyspaces(
-  state: StoreState,
-  additions: readonly SegmentAddition[],
-  { memtables }: ReplayedLog,
-): Pick<StoreState, 'keyspaces' | 'nextKeyspaceId'> {
-  const keyspaces = [...state.keyspaces]
-  const ids = new Set([
-    ...additions.map(({ keyspaceId }) => keyspaceId),
-    ...memtables.flatMap((memtable) => memtable.keyspaceIds()),
-  ])
-  for (const id of [...ids].sort((a, b) => a - b)) {
-    if (keyspaces.some((known) => known.id === id)) continue
-    let name = `recovered-${id}`
-    while (keyspaces.some((known) => known.name === name)) name += '-'
-    keyspaces.push({ id, name, options: mergeKeyspaceOptions({}, undefined), droppedAt: undefined })
-  }
-  const last = keyspaces.reduce((most, { id }) => Math.max(most, id), 0)
-  return { keyspaces, nextKeyspaceId: Math.max(state.nextKeyspaceId, last + 1) }
-}
-
-/** Consumers whose next event is gone are lost; acks in the logs count. */
-function consumersAbove(
-  floor: number,
-  consumers: readonly ConsumerRecord[],
-  { acks }: ReplayedLog,
-): ConsumerRecord[] {
-  const positions = new Map(acks.map(({ consumer, next }) => [consumer, next]))
-  return consumers.map((consumer) => {
-    const position = positions.get(consumer.name) ?? consumer.position
-    return position < floor ? { ...consumer, position, state: 'lost' } : consumer
-  })
 }

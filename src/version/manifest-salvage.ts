@@ -2,11 +2,10 @@
  * The manifest as far as it can be read, for repair: the newest one whose header and snapshot are good, with its edits before
  * damage and those behind it that still fit, whether or not CURRENT still names it.
  */
-import { corruption, hasCode } from '../base/errors.ts'
+import { hasCode } from '../base/errors.ts'
 import { BlobReader } from '../blob/blob-reader.ts'
 import {
   blobFileName,
-  CURRENT_FILE,
   joinPath,
   manifestFileName,
   parseFileName,
@@ -18,7 +17,7 @@ import { readCurrent } from './current-file.ts'
 import { isCleanClose } from './epochs.ts'
 import { FileLifetimes } from './file-lifetimes.ts'
 import { loadManifestFile, type LoadedManifest, type SalvagedEdits } from './manifest-reader.ts'
-import { hasStore, refuseUnfinishedCheckpoint } from './orphans.ts'
+import { refuseUnfinishedCheckpoint } from './orphans.ts'
 import { Version } from './version.ts'
 import type { Place, SegmentAddition } from './version-edit.ts'
 import { firstFreeFileNumber } from './version-set.ts'
@@ -30,16 +29,18 @@ export interface SalvagedManifest {
   readonly isClean: boolean
   /** CURRENT or the manifest was not as it should be. */
   readonly isDamaged: boolean
-  /** The manifest, when it is damaged. */
-  readonly damagedPath: string | undefined
+  /** The manifest when it is damaged, and what else cannot be read. */
+  readonly damagedPaths: readonly string[]
   /** Segments that are gone, and that a lost edit may have removed. */
   readonly vanished: readonly SegmentAddition[]
   /** Segments in the directory that no good edit speaks of, the newest first: only where edits are lost. */
   readonly unknown: readonly number[]
   readonly firstFreeNumber: number
+  /** No manifest could be read: level 0 of a segment stands for any. */
+  readonly isRebuilt: boolean
 }
 
-/** Undefined where there is no trace of a store. VARVE_CORRUPTION when no manifest can be read at all. */
+/** Undefined when no manifest can be read. */
 export async function salvageManifest(
   fs: FileSystem,
   directory: string,
@@ -53,8 +54,6 @@ export async function salvageManifest(
       return parsed?.type === 'manifest' ? [parsed.number] : []
     })
     .sort((a, b) => b - a)
-  // VARVE_CORRUPTION beside the data of a store: its keyspaces, and where its segments belong, nobody knows.
-  if (named === undefined && numbers.length === 0 && !hasStore(fs, directory)) return undefined
   const candidates =
     typeof named === 'number' ? [named, ...numbers.filter((n) => n !== named)] : numbers
   for (const number of candidates) {
@@ -68,13 +67,14 @@ export async function salvageManifest(
       segments: placesOf(version),
       isClean: !isDamaged && isCleanClose(version.state, loaded.stat),
       isDamaged,
-      damagedPath: loaded.damage === undefined ? undefined : loaded.path,
+      damagedPaths: loaded.damage === undefined ? [] : [loaded.path],
       vanished: loaded.vanished,
       unknown: isDamaged ? unknownSegments(fs, directory, loaded.named) : [],
       firstFreeNumber: firstFreeFileNumber({ fs, directory }),
+      isRebuilt: false,
     }
   }
-  throw corruption('no manifest can be read', { file: joinPath(directory, CURRENT_FILE) })
+  return undefined
 }
 
 function currentOrDamage(fs: FileSystem, directory: string): number | 'damaged' | undefined {
@@ -105,7 +105,7 @@ async function tryLoad(
 }
 
 /** As it stands on the disk; for one that is damaged or gone, something that it will be held against, and found wanting. */
-async function surveyBlob(
+export async function surveyBlob(
   fs: FileSystem,
   directory: string,
   number: number,

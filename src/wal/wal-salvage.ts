@@ -11,14 +11,14 @@
  */
 import { hasCode } from '../base/errors.ts'
 import { joinPath, walFileName } from '../env/file-names.ts'
-import type { ReadableFile } from '../env/file-system.ts'
+import type { FileSystem, ReadableFile } from '../env/file-system.ts'
 import { checkCommit, commitFirstSeqno, commitOperations } from '../batch/commit-decoder.ts'
 import { readFully } from '../block/read-fully.ts'
 import { recordPrevious } from '../record/record-frame.ts'
-import { RECORD_COMMIT, RECORD_HEADER_BYTES } from '../record/record-header.ts'
+import { RECORD_COMMIT, RECORD_HEADER_BYTES, RECORD_WAL_HEADER } from '../record/record-header.ts'
 import type { RecordReader } from '../record/record-reader.ts'
 import { listLogs, openRecords, withFile, type WalChainOptions } from './wal-chain.ts'
-import { WAL_HEADER_SEED } from './wal-header.ts'
+import { decodeWalHeader, WAL_HEADER_SEED } from './wal-header.ts'
 import type { WalCommit } from './wal-reader.ts'
 
 export interface WalSalvageOptions extends WalChainOptions {
@@ -69,6 +69,26 @@ export async function salvageWal(
       isFlushed,
     })
   }
+}
+
+/** The log id that the headers of the logs in the directory name, from the oldest log on the first that can be read. */
+export async function findLogId(fs: FileSystem, directory: string): Promise<string | undefined> {
+  for (const number of listLogs(fs, directory)) {
+    const path = joinPath(directory, walFileName(number))
+    try {
+      const logId = await withFile(fs, path, async (file) => {
+        // The header has a seed of its own.
+        const reader = openRecords(file, number, '')
+        if (!(await reader.next(WAL_HEADER_SEED)) || reader.type !== RECORD_WAL_HEADER) return
+        const start = reader.start + RECORD_HEADER_BYTES
+        return decodeWalHeader(reader.bytes, start, reader.end, path).logId
+      })
+      if (logId !== undefined) return logId
+    } catch (error) {
+      if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
+    }
+  }
+  return undefined
 }
 
 async function collect(

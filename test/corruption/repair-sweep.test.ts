@@ -40,18 +40,11 @@ for (const { how, isClean, seed } of [
   })
 }
 
-/** Answers whether anything was repaired; nothing at all may be left to repair, and is said so. */
+/** Answers whether anything was repaired. */
 async function checkRepair(sample: Sample, fs: MemoryFileSystem): Promise<boolean> {
   const environment = { fs, now: (): number => 2_000_000, logger: SILENT }
   const before = fs.operationCount
-  let report
-  try {
-    report = await Varve.repair(DIRECTORY, { environment })
-  } catch (error) {
-    expect(error).toMatchObject({ code: 'VARVE_CORRUPTION' })
-    expect(fs.operationCount, 'what cannot be repaired is not touched').toBe(before)
-    return false
-  }
+  const report = await Varve.repair(DIRECTORY, { environment })
   expect(fs.openFileCount).toBe(0)
   const store = await openStore(
     DIRECTORY,

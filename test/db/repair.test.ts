@@ -286,3 +286,57 @@ test('whichever edit of a manifest is damaged, its segments are taken in from wh
     await again.close()
   }
 })
+
+test('without any manifest the segments and logs tell what is there', async () => {
+  for (const damage of ['remove', 'first record'] as const) {
+    const { open, fs } = fixture({ blobThresholdBytes: 500, blockBytes: 512, segmentBytes: 16_384 })
+    let db = await open({}, APART)
+    const other = await db.keyspace('other')
+    for (let round = 0; round < 6; round++) {
+      for (let i = round % 2; i < 300; i += 1 + (round % 3)) {
+        await db.put(`key${i}`, `value ${round} ${i}`.repeat(i % 50 === 0 ? 100 : 3))
+        if (i % 7 === round) await db.delete(`key${i + 1}`)
+        if (i % 10 === 0) await other.put(`other${i}`, `round ${round}`)
+      }
+      if (round === 3) await db.deleteRange('key20', 'key25')
+      await db.flush()
+      // Levels whose seqnos lie between each other's.
+      if (round === 2) await db.compact()
+      if (round === 4) await db.compact({ start: 'key1', end: 'key2' })
+    }
+    await db.put('last', 'in the log')
+    const entries = await db.entries().all()
+    const others = await other.entries().all()
+    const events = await collect(db.scanSinceSeqno(1))
+    const { storeId, latest } = db.history()
+    const { token } = db.scanSinceSeqno(1)
+    await db.close()
+
+    const [manifest] = filesOf(fs, 'MANIFEST')
+    if (damage === 'remove') for (const path of [manifest!, `${LOCATION}/CURRENT`]) fs.remove(path)
+    else flip(fs, manifest!, 100)
+    expect(await codeOf(() => open())).toBe('VARVE_CORRUPTION')
+
+    expect(await repair(fs)).toMatchObject({
+      filesSetAside: damage === 'remove' ? [] : [expect.stringContaining('MANIFEST')],
+      eventsKept: latest,
+      seqnosLost: [],
+      floor: 1,
+    })
+    db = await open({}, APART)
+    expect(db.keyspaces()).toEqual(['default', 'recovered-2'])
+    expect(await db.entries().all()).toEqual(entries)
+    expect(await (await db.keyspace('recovered-2')).entries().all()).toEqual(others)
+    const renamed = events.map((event) =>
+      event.keyspace === 'other' ? { ...event, keyspace: 'recovered-2' } : event,
+    )
+    expect(await collect(db.scanSinceSeqno(1))).toEqual(renamed)
+    expect(db.history()).toMatchObject({ epoch: 2, latest })
+    expect(db.history().storeId).not.toBe(storeId)
+    expect(await codeOf(() => db.scanSinceSeqno(token).nextBatch())).toBe('VARVE_WRONG_STORE')
+    expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+    expect(await db.put('again', '1')).toBe(latest + 1)
+    await db.close()
+    expect(await repair(fs)).toMatchObject({ filesSetAside: [], seqnosLost: [] })
+  }
+})
