@@ -17,6 +17,9 @@ export const ROOT: string = path.resolve(import.meta.dirname, '../..')
 const CACHE = path.join(ROOT, 'node_modules', '.cache', 'varve-package')
 const FILES = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
 
+/** What the package's build runs behind the compiler. */
+const SCRIPTS = ['scripts/bundle-worker.mjs', 'scripts/bundle-cli.mjs']
+
 /** Its directory: package.json, dist, and a node_modules beside it with what it depends on. */
 export function builtPackage(): string {
   const target = path.join(CACHE, stateOfSources())
@@ -29,7 +32,7 @@ export function builtPackage(): string {
   const options = { cwd: ROOT, stdio: 'pipe' } as const
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
   execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json', '--outDir', dist], options)
-  execFileSync(process.execPath, [path.join('scripts', 'bundle-cli.mjs'), dist], options)
+  for (const script of SCRIPTS) execFileSync(process.execPath, [script, dist], options)
   const others = fs.readdirSync(CACHE).filter((name) => !name.startsWith('building-'))
   for (const name of others) fs.rmSync(path.join(CACHE, name), { recursive: true, force: true })
   try {
@@ -44,7 +47,7 @@ export function builtPackage(): string {
 function stateOfSources(): string {
   const hash = createHash('sha256')
   const names = fs.readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  const files = names.map((name) => path.join('src', name)).concat(FILES, 'scripts/bundle-cli.mjs')
+  const files = names.map((name) => path.join('src', name)).concat(FILES, SCRIPTS)
   for (const name of files.toSorted()) {
     const file = path.join(ROOT, name)
     if (!fs.statSync(file).isFile()) continue
