@@ -103,10 +103,10 @@ export interface ChangeMemtable {
 
 /** See segment/segment-reader.ts. */
 export interface ChangeSegment {
-  readonly isOpen: boolean
-  open(): Promise<void>
+  readonly isOpenForChanges: boolean
+  openForChanges(): Promise<void>
   /** The same on the calling thread. */
-  openSync(): void
+  openForChangesSync(): void
   readonly blockCount: number
   /** Events with from <= seqno <= upTo, at most `limit`, ascending. */
   events(from: number, upTo: number, limit: number): Promise<EventRun>

@@ -74,7 +74,7 @@ async function bisect(
 export async function timeOf(view: ChangeView, seqno: number): Promise<number> {
   for (const meta of new SegmentCatalog(view.listSegments()).within({ from: seqno, upTo: seqno })) {
     const segment = view.segment(meta)
-    if (!segment.isOpen) await segment.open()
+    if (!segment.isOpenForChanges) await segment.openForChanges()
     const { count, commitIds, commits } = await segment.events(seqno, seqno, 1)
     if (count > 0) return commits.timeMs[commitIds[0]!]!
   }

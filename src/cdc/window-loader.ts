@@ -130,8 +130,8 @@ export class WindowLoader {
       const segment = view.segment(meta)
       segments.push({ meta, segment })
       // Each await of the thread pool costs more than the reading, where the page cache has what is asked for.
-      if (mayRead) segment.openSync()
-      else if (!segment.isOpen) await segment.open()
+      if (mayRead) segment.openForChangesSync()
+      else if (!segment.isOpenForChanges) await segment.openForChanges()
       const seen = this.#tally.opened(meta, segment.blockCount)
       const { first, last } = bounds
       const limit = last - first + 1

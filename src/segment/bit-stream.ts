@@ -19,6 +19,11 @@ export class BitWriter {
     }
   }
 
+  /** Bits since the last `take`. */
+  get bits(): number {
+    return this.#length * 8 + this.#pendingBits
+  }
+
   /** Pads to a whole byte and returns everything; valid until the next write. Starts over. */
   take(): Uint8Array {
     this.#put(0, 7)

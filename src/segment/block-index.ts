@@ -1,202 +1,203 @@
 /**
- * Which block holds a key, and where each block is.
+ * Where each block of a segment is, and which entries it holds. What separates their keys is in separators.ts: a scan of changes,
+ * which goes by entry numbers, never reads that.
  *
  * ```
- *   varint  number of blocks
- *   each:   varint bytes in the file, trailer included; blocks follow one another from the file's start
- *           varint bytes of the block when decompressed
- *           varint entries
- *           in key order only, and not for the first block:
- *             varint  bytes shared with the separator before
- *             varint  2 x length of the rest + 1 when the block continues the versions of a key
- *             rest of the separator
- *             varint  seqno, when it continues
+ *   u32  number of blocks
+ *   u32  1: positions are doubles | 2: some block is compressed
+ *   u32 or f64 each  positions: block i is [positions[i], positions[i + 1]) of the file, trailer included; one more than blocks
+ *   u32 each         number of each block's first entry; one more than blocks, the last is the number of entries
+ *   u32 each         bytes of each block when decompressed, without trailer; only when some block is compressed
  * ```
  *
- * The separator before a block is the shortest key above the last of the block before and not above its own first one. When
- * both are the same key, it is that key with the seqno below the last version of the block before: so a lookup of (key,
- * snapshot) finds the one block in which its answer begins, however many blocks the versions of a key fill.
- *
- * In memory: typed arrays, no object per block. The binary search compares two 32-bit words taken after the prefix that all
- * separators share, and looks at whole separators only when both are equal. About 40 bytes a block.
+ * Opening is reading: the columns are used where they stand, so it costs the same for any number of blocks (measured, 222,000
+ * blocks: 20 ms and more to decode the varints that were here before, in code that nothing had compiled yet). What would be
+ * checked in one pass is checked of each block before it is read: `check`.
  */
-import { compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
-import { type ByteReader, ByteWriter, VARINT_BYTES_MAX } from '../base/varint.ts'
-import { ALL_VERSIONS, type BlockIndexBounds, BlockIndexDecoder } from './block-index-decoder.ts'
+import { BLOCK_FOOT_BYTES, BLOCK_TRAILER_BYTES, ENTRY_BYTES_MIN } from '../block/block-format.ts'
+import { COMPRESSION_RATIO_MAX } from '../block/codec.ts'
+import { readU32, writeU32 } from '../base/bytes.ts'
+import {
+  F64_BYTES,
+  f64Column,
+  i32Column,
+  U32_BYTES,
+  u32Column,
+  writeF64Column,
+  writeU32Column,
+} from './columns.ts'
 
-/** Writes the index while blocks are finished. */
+const HEAD_BYTES = 8
+const WIDE_POSITIONS = 1
+const HAS_RAW_BYTES = 2
+const U32_LIMIT = 4294967296
+
+/** Collects the places of blocks as they are finished. */
 export class BlockIndexBuilder {
-  readonly #byKey: boolean
-  readonly #writer: ByteWriter = new ByteWriter(4096)
-  #previous: Uint8Array = EMPTY_BYTES
   count = 0
   largestBlockBytes = 0
-
-  constructor(options: { byKey: boolean }) {
-    this.#byKey = options.byKey
-  }
+  #positions: Float64Array = new Float64Array(256)
+  #firstOrdinals: Int32Array = new Int32Array(256)
+  #rawBytes: Int32Array = new Int32Array(256)
+  #isCompressed = false
 
   /** Size of the index so far. */
   get bytes(): number {
-    return this.#writer.length
+    return HEAD_BYTES + (this.count + 1) * (this.#isCompressed ? 3 : 2) * U32_BYTES
   }
 
-  /**
-   * `separator` as described above (kept), undefined for the first block; `continuedBelow`: the seqno, where the block
-   * continues a key.
-   */
-  add(
-    block: { storedBytes: number; rawBytes: number; entries: number },
-    separator: Uint8Array | undefined,
-    continuedBelow: number | undefined,
-  ): void {
-    const writer = this.#writer
-    writer.varint(block.storedBytes).varint(block.rawBytes).varint(block.entries)
-    if (this.#byKey && separator !== undefined) {
-      const previous = this.#previous
-      const limit = Math.min(previous.length, separator.length)
-      let shared = 0
-      while (shared < limit && previous[shared] === separator[shared]) shared++
-      const continues = continuedBelow === undefined ? 0 : 1
-      writer.varint(shared).varint(2 * (separator.length - shared) + continues)
-      writer.raw(separator.subarray(shared))
-      if (continuedBelow !== undefined) writer.varint(continuedBelow)
-      this.#previous = separator
-    }
-    this.count++
+  add(block: { storedBytes: number; rawBytes: number; entries: number }): void {
+    const { count } = this
+    if (count + 1 === this.#positions.length) this.#grow()
+    this.#rawBytes[count] = block.rawBytes
+    this.#positions[count + 1] = this.#positions[count]! + block.storedBytes
+    this.#firstOrdinals[count + 1] = this.#firstOrdinals[count]! + block.entries
+    if (block.storedBytes !== block.rawBytes + BLOCK_TRAILER_BYTES) this.#isCompressed = true
     if (block.rawBytes > this.largestBlockBytes) this.largestBlockBytes = block.rawBytes
+    this.count = count + 1
   }
 
   finish(): Buffer {
-    const head = new ByteWriter(VARINT_BYTES_MAX).varint(this.count)
-    return Buffer.concat([head.bytes(), this.#writer.bytes()])
+    const { count } = this
+    const isWide = this.#positions[count]! >= U32_LIMIT
+    const flags = (isWide ? WIDE_POSITIONS : 0) | (this.#isCompressed ? HAS_RAW_BYTES : 0)
+    const bytes = Buffer.alloc(sectionBytes(count, flags))
+    writeU32(bytes, 0, count)
+    let at = writeU32(bytes, U32_BYTES, flags)
+    if (isWide) at = writeF64Column(bytes, at, this.#positions, count + 1)
+    else at = writeU32Column(bytes, at, this.#positions, count + 1)
+    at = writeU32Column(bytes, at, this.#firstOrdinals, count + 1)
+    if (this.#isCompressed) writeU32Column(bytes, at, this.#rawBytes, count)
+    return bytes
+  }
+
+  #grow(): void {
+    const capacity = this.#positions.length * 2
+    const positions = new Float64Array(capacity)
+    positions.set(this.#positions)
+    this.#positions = positions
+    const firstOrdinals = new Int32Array(capacity)
+    firstOrdinals.set(this.#firstOrdinals)
+    this.#firstOrdinals = firstOrdinals
+    const rawBytes = new Int32Array(capacity)
+    rawBytes.set(this.#rawBytes)
+    this.#rawBytes = rawBytes
   }
 }
 
-const NO_WORDS = new Int32Array(0)
-/** So many blocks are decoded by one call. */
-const SLICE_BLOCKS = 64
+function sectionBytes(blocks: number, flags: number): number {
+  const positionBytes = (flags & WIDE_POSITIONS) !== 0 ? F64_BYTES : U32_BYTES
+  const rawBytes = (flags & HAS_RAW_BYTES) !== 0 ? U32_BYTES * blocks : 0
+  return HEAD_BYTES + (blocks + 1) * (positionBytes + U32_BYTES) + rawBytes
+}
+
+/** What the footer, already checked, says about the blocks; the index must fit it. */
+export interface BlockIndexBounds {
+  readonly blocks: number
+  readonly entries: number
+  /** Bytes of all blocks in the file. */
+  readonly dataBytes: number
+  readonly largestBlockBytes: number
+}
+
+/** Says what is wrong and where, counted from the section's start. */
+export type SectionFailure = (reason: string, at: number) => never
 
 export class BlockIndex {
   readonly count: number
-  /** Whether keys can be located at all: not in history in seqno order. */
-  readonly isByKey: boolean
-  /** Block i is [positions[i], positions[i + 1]) of the file, trailer included. */
-  readonly positions: Float64Array
-  /** Bytes of each block when decompressed, without trailer. */
-  readonly rawBytes: Int32Array
+  /** Block i is [positions[i], positions[i + 1]) of the file, trailer included. See `check`. */
+  readonly positions: Uint32Array | Float64Array
   /** Ordinal of each block's first entry; one more at the end: the number of entries. */
   readonly firstOrdinals: Int32Array
-  readonly #separators: Uint8Array
-  /** Separator i (from 1) is separators[starts[i], starts[i + 1]). */
-  readonly #starts: Int32Array
-  /** Seqnos of the separators; undefined when no block continues another, which is the rule. */
-  readonly #seqnos: Float64Array | undefined
-  /** Bytes that all separators share, and the eight behind them as two signed words that compare like the bytes. */
-  readonly #prefixBytes: number
-  /** Undefined until the first key is located: a scan of changes opens a segment and never asks for one. */
-  #high: Int32Array | undefined
-  #low: Int32Array = NO_WORDS
+  /** Empty when every block is stored as it is. */
+  readonly #rawBytes: Int32Array
+  readonly #bounds: BlockIndexBounds
+  readonly #fail: SectionFailure
+  /** Bytes that the index holds in memory. */
+  readonly residentBytes: number
 
-  /** Decodes what `BlockIndexBuilder.finish` made. The reader's `fail` names file and offset. */
-  constructor(reader: ByteReader, bounds: BlockIndexBounds) {
-    const count = reader.bounded(bounds.blocks, 'number of blocks')
-    if (count !== bounds.blocks)
-      reader.fail(`${count} blocks are in the index, not ${bounds.blocks}`)
-    this.count = count
-    this.isByKey = bounds.byKey
-    const decoder = new BlockIndexDecoder(reader, bounds)
-    for (let to = 0; to < count; ) {
-      to = Math.min(count, to + SLICE_BLOCKS)
-      decoder.decode(to)
+  /** `section` as `BlockIndexBuilder.finish` made it, kept; undefined: a segment without blocks has none. */
+  constructor(section: Uint8Array | undefined, bounds: BlockIndexBounds, fail: SectionFailure) {
+    const { blocks, dataBytes, entries } = bounds
+    this.count = blocks
+    this.#bounds = bounds
+    this.#fail = fail
+    this.residentBytes = section?.length ?? 0
+    if (section === undefined) {
+      if (blocks !== 0) fail('there are blocks and no index', 0)
+      this.positions = new Uint32Array(1)
+      this.firstOrdinals = new Int32Array(1)
+      this.#rawBytes = new Int32Array(0)
+    } else {
+      if (section.length < HEAD_BYTES) fail('the block index is too short', 0)
+      const flags = readU32(section, U32_BYTES)
+      if (readU32(section, 0) !== blocks) fail('the index has another number of blocks', 0)
+      if (flags > (WIDE_POSITIONS | HAS_RAW_BYTES)) fail('the index has no known form', U32_BYTES)
+      if (section.length !== sectionBytes(blocks, flags)) fail('the index has another size', 0)
+      const isWide = (flags & WIDE_POSITIONS) !== 0
+      const ordinalsAt = HEAD_BYTES + (blocks + 1) * (isWide ? F64_BYTES : U32_BYTES)
+      this.positions = isWide
+        ? f64Column(section, HEAD_BYTES, blocks + 1)
+        : u32Column(section, HEAD_BYTES, blocks + 1)
+      this.firstOrdinals = i32Column(section, ordinalsAt, blocks + 1)
+      const rawBytesAt = ordinalsAt + (blocks + 1) * U32_BYTES
+      this.#rawBytes = i32Column(section, rawBytesAt, (flags & HAS_RAW_BYTES) !== 0 ? blocks : 0)
     }
-    if (decoder.position !== bounds.dataBytes) reader.fail('blocks do not fill the data')
-    if (decoder.ordinal !== bounds.entries) reader.fail('blocks do not hold all entries')
-    if (reader.remaining > 0) reader.fail('bytes are left behind the last block')
-    const { end, separators } = decoder
-    this.positions = decoder.positions
-    this.rawBytes = decoder.rawBytes
-    this.firstOrdinals = decoder.firstOrdinals
-    this.#starts = decoder.starts
-    this.#starts[count] = end
-    this.#separators = separators.length > 2 * end ? separators.slice(0, end) : separators
-    this.#seqnos = decoder.seqnos
-    this.#prefixBytes = bounds.byKey ? this.#sharedPrefix() : 0
+    const { positions, firstOrdinals } = this
+    if (positions[0] !== 0 || positions[blocks] !== dataBytes) {
+      fail('blocks do not fill the data', HEAD_BYTES)
+    }
+    if (firstOrdinals[0] !== 0 || firstOrdinals[blocks] !== entries) {
+      fail('blocks do not hold all entries', HEAD_BYTES)
+    }
   }
 
-  #makeWords(): Int32Array {
-    const separators = this.#separators
-    const starts = this.#starts
-    const prefixBytes = this.#prefixBytes
-    const high = new Int32Array(this.count)
-    const low = new Int32Array(this.count)
-    for (let i = 1; i < this.count; i++) {
-      const at = starts[i]! + prefixBytes
-      const end = starts[i + 1]!
-      high[i] = wordAt(separators, at, end)
-      low[i] = wordAt(separators, at + 4, end)
-    }
-    this.#low = low
-    this.#high = high
-    return high
-  }
-
-  /** Bytes of block i in the file, trailer included. */
+  /** Bytes of the block in the file, trailer included. */
   storedBytes(block: number): number {
     return this.positions[block + 1]! - this.positions[block]!
   }
 
-  /** Bytes that the index holds in memory. */
-  get residentBytes(): number {
-    return (
-      this.count * 32 + this.#separators.length + (this.#seqnos === undefined ? 0 : this.count * 8)
-    )
+  /** Bytes of the block when decompressed, without trailer. */
+  rawBytes(block: number): number {
+    const column = this.#rawBytes
+    if (column.length !== 0) return column[block]!
+    return this.positions[block + 1]! - this.positions[block]! - BLOCK_TRAILER_BYTES
   }
 
   /**
-   * The block in which the entries (key, seqno) and after begin: the first entry that is not before (key, seqno) is in it,
-   * or is the first one of the next. Use Infinity for the very first version of the key.
+   * What the index says about the block is possible: it lies inside the data, and neither its size nor its number of entries is
+   * more than what the footer allows. To be asked before a block is read; whoever has read it found that it fits.
    */
-  locate(key: Uint8Array, keyStart: number, keyEnd: number, seqno: number): number {
-    let low = 0
-    let high = this.count - 1
-    if (high === 0) return 0
-    const separators = this.#separators
-    const starts = this.#starts
-    const prefixBytes = this.#prefixBytes
-    if (prefixBytes > 0) {
-      const prefixAt = starts[1]!
-      const limit = keyEnd - keyStart < prefixBytes ? keyEnd - keyStart : prefixBytes
-      for (let i = 0; i < limit; i++) {
-        const difference = key[keyStart + i]! - separators[prefixAt + i]!
-        if (difference !== 0) return difference < 0 ? 0 : high
-      }
-      if (limit < prefixBytes) return 0
+  check(block: number): void {
+    const { positions, firstOrdinals } = this
+    const { dataBytes, entries, largestBlockBytes } = this.#bounds
+    const end = positions[block + 1]!
+    const storedBytes = end - positions[block]!
+    const rawBytes = this.rawBytes(block)
+    const firstOrdinal = firstOrdinals[block]!
+    const endOrdinal = firstOrdinals[block + 1]!
+    const count = endOrdinal - firstOrdinal
+    // Written so that what is no number is refused too.
+    const isPossible =
+      storedBytes > BLOCK_TRAILER_BYTES &&
+      end <= dataBytes &&
+      firstOrdinal >= 0 &&
+      endOrdinal <= entries &&
+      count > 0 &&
+      rawBytes <= largestBlockBytes &&
+      rawBytes >= count * ENTRY_BYTES_MIN + BLOCK_FOOT_BYTES &&
+      rawBytes <= storedBytes * COMPRESSION_RATIO_MAX
+    if (!isPossible) {
+      this.#fail(
+        `block ${block} cannot have ${count} entries, ${storedBytes} bytes and ${rawBytes} when decompressed`,
+        HEAD_BYTES,
+      )
     }
-    const at = keyStart + prefixBytes
-    const wantedHigh = wordAt(key, at, keyEnd)
-    const wantedLow = wordAt(key, at + 4, keyEnd)
-    const highs = this.#high ?? this.#makeWords()
-    const lows = this.#low
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1
-      const middleHigh = highs[middle]!
-      let isAtOrBelow: boolean
-      if (middleHigh !== wantedHigh) {
-        isAtOrBelow = middleHigh < wantedHigh
-      } else if (lows[middle]! !== wantedLow) {
-        isAtOrBelow = lows[middle]! < wantedLow
-      } else {
-        const start = starts[middle]!
-        const order = compareBytes(separators, start, starts[middle + 1]!, key, keyStart, keyEnd)
-        isAtOrBelow =
-          order < 0 ||
-          (order === 0 && (this.#seqnos === undefined || this.#seqnos[middle]! >= seqno))
-      }
-      if (isAtOrBelow) low = middle
-      else high = middle - 1
-    }
-    return low
+  }
+
+  /** The same of all blocks. */
+  checkAll(): void {
+    for (let block = 0; block < this.count; block++) this.check(block)
   }
 
   /** The block that holds entry `ordinal`, searched for from block `from` on. */
@@ -226,44 +227,4 @@ export class BlockIndex {
     for (let step = 1; firsts[from]! > ordinal; step *= 2) from = Math.max(0, from - step)
     return this.blockOfOrdinal(ordinal, from)
   }
-
-  /** Separator before block `i` (from 1), for verifying and dumping. */
-  separator(i: number): { key: Uint8Array; continuedBelow: number | undefined } {
-    const seqno = this.#seqnos?.[i] ?? ALL_VERSIONS
-    return {
-      key: this.#separators.subarray(this.#starts[i]!, this.#starts[i + 1]!),
-      continuedBelow: seqno === ALL_VERSIONS ? undefined : seqno,
-    }
-  }
-
-  #sharedPrefix(): number {
-    if (this.count < 2) return 0
-    // They are sorted: what the first and the last share, all share.
-    const first = this.#starts[1]!
-    const last = this.#starts[this.count - 1]!
-    const limit = this.#starts[2]! - first
-    const lastBytes = this.#starts[this.count]! - last
-    let shared = 0
-    while (
-      shared < limit &&
-      shared < lastBytes &&
-      this.#separators[first + shared] === this.#separators[last + shared]
-    ) {
-      shared++
-    }
-    return shared
-  }
-}
-
-/** Four bytes from `at`, zero behind `end`, as a signed integer that compares like the unsigned bytes. */
-function wordAt(bytes: Uint8Array, at: number, end: number): number {
-  if (at + 4 <= end) {
-    return (
-      ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) ^
-      0x80000000
-    )
-  }
-  let word = 0
-  for (let i = 0; i < 4; i++) word = (word << 8) | (at + i < end ? bytes[at + i]! : 0)
-  return word ^ 0x80000000
 }

@@ -28,7 +28,7 @@ export class BlockSource {
 
   /** Whether the block stands in the file as it is; then its stored bytes without the trailer are the block. */
   isPlain(block: number): boolean {
-    return this.index.storedBytes(block) === this.index.rawBytes[block]! + BLOCK_TRAILER_BYTES
+    return this.index.storedBytes(block) === this.index.rawBytes(block) + BLOCK_TRAILER_BYTES
   }
 
   /** Checks a plain block whose stored bytes begin at `at`. */
@@ -42,7 +42,7 @@ export class BlockSource {
   unpack(bytes: Uint8Array, at: number, block: number, target: Uint8Array, targetAt: number): void {
     const codec = this.#checkStored(bytes, at, block)
     const end = at + this.index.storedBytes(block) - BLOCK_TRAILER_BYTES
-    const rawBytes = this.index.rawBytes[block]!
+    const rawBytes = this.index.rawBytes(block)
     if (codec === CODEC_NONE) this.#fail(block, 'a block that is not compressed has another size')
     if (!decompress(codec, bytes, at, end, target, targetAt, rawBytes)) {
       this.#fail(block, `a block does not decompress to ${rawBytes} bytes with codec ${codec}`)
@@ -60,9 +60,9 @@ export class BlockSource {
 
   #checkBlock(bytes: Uint8Array, at: number, block: number): void {
     if (this.#isSound[block] === 1) return
-    const { firstOrdinals, rawBytes } = this.index
-    const entries = firstOrdinals[block + 1]! - firstOrdinals[block]!
-    const problem = blockProblem(bytes, at, at + rawBytes[block]!, entries)
+    const { index } = this
+    const entries = index.firstOrdinals[block + 1]! - index.firstOrdinals[block]!
+    const problem = blockProblem(bytes, at, at + index.rawBytes(block), entries)
     if (problem !== undefined) this.#fail(block, problem)
     this.#isSound[block] = 1
   }

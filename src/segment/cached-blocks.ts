@@ -96,11 +96,12 @@ export class CachedBlocks {
   #read(block: number): void {
     const { cached } = this
     const source = this.#source
+    source.index.check(block)
     const storedBytes = source.index.storedBytes(block)
     if (cached !== undefined) {
       const cache = this.#cache!
       cache.misses++
-      const rawBytes = source.index.rawBytes[block]!
+      const rawBytes = source.index.rawBytes(block)
       if (rawBytes <= SLOT_BYTES_MAX && storedBytes <= SLOT_BYTES_MAX) {
         this.#readThroughScratch(cache, cached, block, storedBytes, rawBytes)
         return
@@ -151,6 +152,7 @@ export class CachedBlocks {
 
   async #load(block: number): Promise<void> {
     const { index } = this.#source
+    index.check(block)
     const storedBytes = index.storedBytes(block)
     const stored = Buffer.allocUnsafeSlow(storedBytes)
     if (this.#cache !== undefined) this.#cache.misses++
@@ -162,7 +164,7 @@ export class CachedBlocks {
   #keep(block: number, stored: Uint8Array): number {
     const { cached } = this
     const source = this.#source
-    const rawBytes = source.index.rawBytes[block]!
+    const rawBytes = source.index.rawBytes(block)
     // Someone may have read it while this one was under way.
     const known = cached === undefined ? -1 : cached.directory[block]!
     if (known >= 0) return known
@@ -193,7 +195,7 @@ export class CachedBlocks {
     try {
       if (source.isPlain(block)) {
         source.check(stored, 0, block)
-        slab.set(stored.subarray(0, source.index.rawBytes[block]), at)
+        slab.set(stored.subarray(0, source.index.rawBytes(block)), at)
       } else {
         source.unpack(stored, 0, block, slab, at)
       }

@@ -4,21 +4,28 @@
  * Chunks (change-chunk.ts) follow one another behind the data blocks; the directory tells where each is:
  *
  * ```
- *   varint  chunks
- *   each:   varint bytes in the file, checksum included
- *           varint events
- *           varint first seqno - last seqno of the chunk before (or 0)
- *           varint last seqno - first seqno
+ *   f64 each  positions: chunk i is [positions[i], positions[i + 1]) of the file, checksum included; one more than chunks
+ *   f64 each  first seqno
+ *   f64 each  last seqno
+ *   u32 each  events
  * ```
  *
- * A scan reads the directory once and then only the chunks that hold seqnos it wants.
+ * A scan reads the directory once, uses its columns where they stand, and then reads only the chunks that hold seqnos it wants.
  */
-import { U48_MAX, writeU32 } from '../base/bytes.ts'
+import { EMPTY_BYTES, U48_MAX, writeU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import type { CommitTable } from '../base/commit-table.ts'
-import { type ByteReader, ByteWriter } from '../base/varint.ts'
 import { BitWriter } from './bit-stream.ts'
+import type { SectionFailure } from './block-index.ts'
 import { CHUNK_EVENTS, encodeChunk, type SortedEvents } from './change-chunk.ts'
+import {
+  F64_BYTES,
+  f64Column,
+  U32_BYTES,
+  u32Column,
+  writeF64Column,
+  writeU32Column,
+} from './columns.ts'
 import { type SortedSeqnos, sortSeqnos } from './seqno-sort.ts'
 import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
@@ -62,29 +69,34 @@ export class ChangeIndexBuilder {
   }
 
   /**
-   * The encoded chunks with their checksums, one at a time (valid until the next), then as result the directory. Between
-   * longer steps `undefined`.
+   * The encoded chunks with their checksums, one at a time (valid until the next), the first of which goes to `position` of the
+   * file; then as result the directory, empty where there are no events. Between longer steps `undefined`.
    */
-  *chunks(seed: number): Generator<Buffer | undefined, Buffer> {
+  *chunks(seed: number, position: number): Generator<Buffer | undefined, Buffer> {
     const events = yield* this.#sort()
-    const directory = new ByteWriter(1024)
-    directory.varint(Math.ceil(this.count / CHUNK_EVENTS))
+    const positions = [position]
+    const firstSeqnos: number[] = []
+    const lastSeqnos: number[] = []
+    const counts: number[] = []
     const bits = new BitWriter()
-    let lastSeqno = 0
     for (let from = 0; from < this.count; from += CHUNK_EVENTS) {
       const to = Math.min(from + CHUNK_EVENTS, this.count)
       const writer = encodeChunk(events, from, to, bits)
       writer.u32(checksum(writer.bytes(), 0, writer.length, seed))
-      const firstSeqno = events.seqnos[from]!
-      directory
-        .varint(writer.length)
-        .varint(to - from)
-        .varint(firstSeqno - lastSeqno)
-      lastSeqno = events.seqnos[to - 1]!
-      directory.varint(lastSeqno - firstSeqno)
+      positions.push(positions.at(-1)! + writer.length)
+      firstSeqnos.push(events.seqnos[from]!)
+      lastSeqnos.push(events.seqnos[to - 1]!)
+      counts.push(to - from)
       yield writer.bytes()
     }
-    return directory.bytes()
+    const chunks = counts.length
+    const directory = Buffer.alloc(chunks === 0 ? 0 : directoryBytes(chunks))
+    if (chunks === 0) return directory
+    let at = writeF64Column(directory, 0, positions, chunks + 1)
+    at = writeF64Column(directory, at, firstSeqnos, chunks)
+    at = writeF64Column(directory, at, lastSeqnos, chunks)
+    writeU32Column(directory, at, counts, chunks)
+    return directory
   }
 
   *#sort(): Generator<undefined, SortedEvents> {
@@ -133,53 +145,72 @@ function permuted(column: Int32Array, rows: Int32Array): Int32Array {
   return result
 }
 
-/** Where the chunks are and what they hold. */
+/** Where the chunks are and what they hold. A chunk is asked for by `check` before it is read. */
 export class ChangeDirectory {
   readonly count: number
   /** Chunk i is [positions[i], positions[i + 1]) of the file. */
   readonly positions: Float64Array
-  readonly events: Int32Array
+  readonly events: Uint32Array
   readonly firstSeqnos: Float64Array
   readonly lastSeqnos: Float64Array
+  readonly #fail: SectionFailure
 
-  /** Decodes it, and checks it against the footer. */
-  constructor(reader: ByteReader, footer: SegmentFooter) {
-    const { meta, parts } = footer
-    this.count = reader.bounded(footer.changeChunks, 'number of chunks')
-    if (this.count !== footer.changeChunks)
-      reader.fail('the number of chunks is not that of the footer')
-    this.positions = new Float64Array(this.count + 1)
-    this.events = new Int32Array(this.count)
-    this.firstSeqnos = new Float64Array(this.count)
-    this.lastSeqnos = new Float64Array(this.count)
-    let position = parts.dataBytes
-    const end = position + parts.changeBytes
-    let events = 0
-    let lastSeqno = 0
-    for (let i = 0; i < this.count; i++) {
-      this.positions[i] = position
-      const bytes = reader.bounded(end - position, 'bytes of a chunk')
-      if (bytes <= SECTION_CHECKSUM_BYTES) reader.fail('a chunk has no bytes')
-      const inChunk = reader.bounded(CHUNK_EVENTS, 'events of a chunk')
-      const gap = reader.bounded(U48_MAX, 'first seqno of a chunk')
-      const span = reader.bounded(U48_MAX, 'last seqno of a chunk')
-      if (inChunk === 0 || gap === 0 || span < inChunk - 1)
-        reader.fail('a chunk has no room for its events')
-      this.firstSeqnos[i] = lastSeqno + gap
-      lastSeqno += gap + span
-      this.lastSeqnos[i] = lastSeqno
-      this.events[i] = inChunk
-      events += inChunk
-      position += bytes
-    }
-    this.positions[this.count] = position
-    if (position !== end) reader.fail('chunks do not fill the change index')
-    if (reader.remaining > 0) reader.fail('bytes are left behind the last chunk')
+  /** `section` as `ChangeIndexBuilder.chunks` made it, kept; undefined: there are no events. Checked against the footer. */
+  constructor(section: Uint8Array | undefined, footer: SegmentFooter, fail: SectionFailure) {
+    const { meta, parts, changeChunks } = footer
+    this.#fail = fail
+    this.count = changeChunks
+    const bytes = section ?? EMPTY_BYTES
+    const wanted = changeChunks === 0 ? 0 : directoryBytes(changeChunks)
+    if (bytes.length !== wanted) fail('the change directory has another size', 0)
+    const rows = changeChunks === 0 ? 0 : changeChunks + 1
+    this.positions = f64Column(bytes, 0, rows)
+    this.firstSeqnos = f64Column(bytes, F64_BYTES * rows, changeChunks)
+    this.lastSeqnos = f64Column(bytes, F64_BYTES * (rows + changeChunks), changeChunks)
+    this.events = u32Column(bytes, F64_BYTES * (rows + 2 * changeChunks), changeChunks)
+    const { positions, firstSeqnos, lastSeqnos } = this
     const isWhole =
-      events === meta.events &&
-      lastSeqno === meta.maxEventSeqno &&
-      (this.count === 0 || this.firstSeqnos[0] === meta.minEventSeqno)
-    if (!isWhole) reader.fail('the change directory does not fit the footer')
+      changeChunks === 0
+        ? parts.changeBytes === 0 && meta.events === 0
+        : positions[0] === parts.dataBytes &&
+          positions[changeChunks] === parts.dataBytes + parts.changeBytes &&
+          firstSeqnos[0] === meta.minEventSeqno &&
+          lastSeqnos[changeChunks - 1] === meta.maxEventSeqno
+    if (!isWhole) fail('the change directory does not fit the footer', 0)
+  }
+
+  /** What the directory says about the chunk is possible, and fits the chunk before. */
+  check(chunk: number): void {
+    const { positions, events, firstSeqnos, lastSeqnos } = this
+    const position = positions[chunk]!
+    const end = positions[chunk + 1]!
+    const first = firstSeqnos[chunk]!
+    const last = lastSeqnos[chunk]!
+    const count = events[chunk]!
+    const isPossible =
+      Number.isSafeInteger(position) &&
+      Number.isSafeInteger(end) &&
+      Number.isSafeInteger(first) &&
+      Number.isSafeInteger(last) &&
+      position >= positions[0]! &&
+      end > position + SECTION_CHECKSUM_BYTES &&
+      end <= positions[this.count]! &&
+      count > 0 &&
+      count <= CHUNK_EVENTS &&
+      first > (chunk === 0 ? 0 : lastSeqnos[chunk - 1]!) &&
+      last - first >= count - 1 &&
+      last <= U48_MAX
+    if (!isPossible) this.#fail(`chunk ${chunk} of the change index is impossible`, 0)
+  }
+
+  /** The same of all chunks, which together hold so many events. */
+  checkAll(expectedEvents: number): void {
+    let found = 0
+    for (let chunk = 0; chunk < this.count; chunk++) {
+      this.check(chunk)
+      found += this.events[chunk]!
+    }
+    if (found !== expectedEvents) this.#fail('the chunks do not hold all events', 0)
   }
 
   /** The first chunk with an event at or above `seqno`; `count` when there is none. */
@@ -193,6 +224,10 @@ export class ChangeDirectory {
     }
     return low
   }
+}
+
+function directoryBytes(chunks: number): number {
+  return F64_BYTES * (3 * chunks + 1) + U32_BYTES * chunks
 }
 
 /** Adds the checksum that stands behind each section. */

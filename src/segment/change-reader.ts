@@ -1,7 +1,7 @@
 /**
  * Reading the change index: events of a window of seqnos, or all of them by ordinal.
  */
-import { readU32 } from '../base/bytes.ts'
+import { readU32, U48_MAX } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { CommitTable, NO_COMMIT } from '../base/commit-table.ts'
 import { corruption, hasCode } from '../base/errors.ts'
@@ -34,9 +34,7 @@ export function* readDirectorySteps(
 ): ReadSteps<ChangeDirectory> {
   const place = sectionPlaces(footer).directory
   const section = yield* readSection(path, footer.meta.number, place)
-  const bytes = section ?? Uint8Array.of(0)
-  const reader = new ByteReader(bytes, 0, bytes.length, failAt(path, place.position))
-  return new ChangeDirectory(reader, footer)
+  return new ChangeDirectory(section, footer, failAt(path, place.position))
 }
 
 /** Events in [from, upTo], at most `limit` of them. */
@@ -57,6 +55,7 @@ export function* eventSteps(
     directory.firstSeqnos[lastChunk]! <= upTo &&
     beyondFirst < limit
   ) {
+    directory.check(lastChunk)
     rows += directory.events[lastChunk]!
     if (lastChunk > firstChunk) beyondFirst += directory.events[lastChunk]!
     lastChunk++
@@ -68,9 +67,10 @@ export function* eventSteps(
     commits: new CommitTable(),
   }
   const { seqnos, ordinals, commitIds, commits } = decoded
-  yield* decodeChunks(path, footer, directory, { firstChunk, lastChunk }, decoded)
-  const start = lowerBound(seqnos, rows, from)
-  const found = lowerBound(seqnos, rows, upTo + 1) - start
+  const chunks = { firstChunk, lastChunk, upTo }
+  const decodedRows = yield* decodeChunks(path, footer, directory, chunks, decoded)
+  const start = lowerBound(seqnos, decodedRows, from)
+  const found = decodedRows - start
   const count = Math.min(found, limit)
   const end = start + count
   return {
@@ -106,9 +106,10 @@ export function* commitSteps(
     commits: new CommitTable(),
   }
   const { ordinals, commitIds, commits } = decoded
+  directory.checkAll(footer.meta.events)
   for (let chunk = 0; chunk < directory.count; chunk++) {
     // One chunk after the other through the same columns; reading them singly costs 3 us each.
-    const chunks = { firstChunk: chunk, lastChunk: chunk + 1 }
+    const chunks = { firstChunk: chunk, lastChunk: chunk + 1, upTo: U48_MAX }
     try {
       yield* decodeChunks(path, footer, directory, chunks, decoded)
     } catch (error) {
@@ -128,13 +129,14 @@ export function* commitSteps(
   return { commits, commitOf }
 }
 
+/** Decodes chunks, all but the last whole; that one up to `upTo`. Returns the number of their events. */
 function* decodeChunks(
   path: string,
   footer: SegmentFooter,
   directory: ChangeDirectory,
-  chunks: { firstChunk: number; lastChunk: number },
+  chunks: { firstChunk: number; lastChunk: number; upTo: number },
   target: DecodedEvents,
-): ReadSteps<undefined> {
+): ReadSteps<number> {
   const { number, entries } = footer.meta
   const { positions } = directory
   let row = 0
@@ -157,11 +159,11 @@ function* decodeChunks(
       const firstSeqno = directory.firstSeqnos[chunk]!
       const lastSeqno = directory.lastSeqnos[chunk]!
       const reader = new ByteReader(bytes, start, checksumAt, failAt(path, position))
-      decodeChunk(reader, { events, firstSeqno, lastSeqno, entries }, target, row)
-      row += events
+      const bounds = { events, firstSeqno, lastSeqno, entries }
+      row += decodeChunk(reader, bounds, target, row, chunks.upTo)
     }
   }
-  return undefined
+  return row
 }
 
 /** Index of the first of `count` ascending seqnos that is at or above `seqno`. */

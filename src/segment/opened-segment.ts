@@ -1,12 +1,12 @@
 /**
- * What a segment reader holds in memory once it is open: footer, block index, bloom filter, range fragments. About 2 % of the
- * file. Every length in it was checked, against the file's size first of all, before anything was allocated by it.
+ * What a segment reader holds in memory once it is open: footer and block index, which scans of changes need, and for all who
+ * go by keys separators, bloom filter and range fragments. About 3 % of the file. Every length in it was checked, against the
+ * file's size first of all, before anything was allocated by it.
  */
 import { readU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { corruption, hasCode } from '../base/errors.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
-import { ByteReader } from '../base/varint.ts'
 import { type ByteSource, type ReadSteps, runReadsSync } from '../block/read-fully.ts'
 import { BlockIndex } from './block-index.ts'
 import { BloomFilter, bloomProblem } from './bloom-filter.ts'
@@ -18,15 +18,24 @@ import {
   type SegmentFooter,
 } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
+import { Separators } from './separators.ts'
 
 export interface OpenedSegment {
   readonly footer: SegmentFooter
   readonly index: BlockIndex
+}
+
+/** What finds keys. */
+export interface SegmentKeys {
+  /** Undefined: in seqno order, or damaged and salvaged. */
+  readonly separators: Separators | undefined
   /** Undefined: every key may be there. */
   readonly bloom: BloomFilter | undefined
   readonly ranges: FragmentedRanges
-  readonly residentBytes: number
 }
+
+/** A segment with all that is ever held of it. */
+export interface WholeSegment extends OpenedSegment, SegmentKeys {}
 
 /** Read at the end of a file to find its footer; nearly always holds all of it. */
 const TAIL_BYTES = 4096
@@ -44,15 +53,11 @@ export function* readFooterSteps(path: string, fileBytes: number): ReadSteps<Seg
   return decodeFooter(whole, 0, path, fileBytes)
 }
 
-/**
- * Reads and checks everything but the change index. `meta`: what the manifest says about the file. `isSalvage`: does without
- * the filter, and without range fragments, when they are damaged.
- */
+/** Reads and checks footer and block index. `meta`: what the manifest says about the file. */
 export function* openSteps(
   path: string,
   fileBytes: number,
   meta: SegmentMeta,
-  isSalvage = false,
 ): ReadSteps<OpenedSegment> {
   if (fileBytes !== meta.bytes) {
     throw corruption(`the file has ${fileBytes} bytes instead of ${meta.bytes}`, { file: path })
@@ -62,13 +67,40 @@ export function* openSteps(
   if (mismatch !== undefined) {
     throw corruption(`footer and manifest disagree about ${mismatch}`, { file: path })
   }
-  const ranges = isSalvage
-    ? ((yield* orElse(readRanges(path, footer))) ?? FragmentedRanges.EMPTY)
-    : yield* readRanges(path, footer)
-  const bloom = isSalvage ? yield* orElse(readBloom(path, footer)) : yield* readBloom(path, footer)
   const index = yield* readIndex(path, footer)
-  const residentBytes = index.residentBytes + footer.parts.bloomBytes + footer.parts.rangeBytes
-  return { footer, index, bloom, ranges, residentBytes }
+  return { footer, index }
+}
+
+/** Reads and checks what finds keys. `isSalvage`: does without those parts of it that are damaged. */
+export function* keySteps(
+  path: string,
+  footer: SegmentFooter,
+  isSalvage = false,
+): ReadSteps<SegmentKeys> {
+  if (!isSalvage) {
+    const ranges = yield* readRanges(path, footer)
+    const bloom = yield* readBloom(path, footer)
+    const separators = yield* readSeparators(path, footer)
+    return { separators, bloom, ranges }
+  }
+  const ranges = (yield* orElse(readRanges(path, footer))) ?? FragmentedRanges.EMPTY
+  const bloom = yield* orElse(readBloom(path, footer))
+  const separators = yield* orElse(readSeparators(path, footer))
+  return { separators, bloom, ranges }
+}
+
+/** Everything but the change index, all of it checked at once. */
+export function* wholeSteps(
+  path: string,
+  fileBytes: number,
+  meta: SegmentMeta,
+  isSalvage = false,
+): ReadSteps<WholeSegment> {
+  const opened = yield* openSteps(path, fileBytes, meta)
+  opened.index.checkAll()
+  const keys = yield* keySteps(path, opened.footer, isSalvage)
+  if (!isSalvage) keys.separators?.checkAll()
+  return { ...opened, ...keys }
 }
 
 /** What the steps give; undefined when the bytes are damaged. */
@@ -108,18 +140,17 @@ function* readIndex(path: string, footer: SegmentFooter): ReadSteps<BlockIndex> 
   const { meta, parts, blocks, largestBlockBytes } = footer
   const place = sectionPlaces(footer).index
   const section = yield* readSection(path, meta.number, place)
-  // A segment without blocks has no index: as if it said "none".
-  const bytes = section ?? Uint8Array.of(0)
-  const reader = new ByteReader(bytes, 0, bytes.length, failAt(path, place.position))
-  const byKey = meta.order === 'key'
+  const { entries } = meta
   const { dataBytes } = parts
-  return new BlockIndex(reader, {
-    byKey,
-    blocks,
-    entries: meta.entries,
-    dataBytes,
-    largestBlockBytes,
-  })
+  const bounds = { blocks, entries, dataBytes, largestBlockBytes }
+  return new BlockIndex(section, bounds, failAt(path, place.position))
+}
+
+function* readSeparators(path: string, footer: SegmentFooter): ReadSteps<Separators | undefined> {
+  if (footer.meta.order !== 'key') return undefined
+  const place = sectionPlaces(footer).separators
+  const section = yield* readSection(path, footer.meta.number, place)
+  return new Separators(section, footer.blocks, failAt(path, place.position))
 }
 
 export interface SectionPlace {
@@ -131,7 +162,7 @@ export interface SectionPlace {
 /** Where the sections are. */
 export function sectionPlaces(
   footer: SegmentFooter,
-): Record<'directory' | 'ranges' | 'bloom' | 'index', SectionPlace> {
+): Record<'directory' | 'ranges' | 'bloom' | 'separators' | 'index', SectionPlace> {
   const { parts } = footer
   let position = parts.dataBytes + parts.changeBytes
   const next = (length: number): SectionPlace => {
@@ -143,6 +174,7 @@ export function sectionPlaces(
     directory: next(parts.directoryBytes),
     ranges: next(parts.rangeBytes),
     bloom: next(parts.bloomBytes),
+    separators: next(parts.separatorBytes),
     index: next(parts.indexBytes),
   }
 }

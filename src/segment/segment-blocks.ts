@@ -39,6 +39,7 @@ export async function visitBlocks(
 ): Promise<{ blocksRead: number; bytesRead: number }> {
   const { index } = source
   const { positions, firstOrdinals } = index
+  index.checkAll()
   let chunk: Uint8Array = new Uint8Array(0)
   let raw: Uint8Array = new Uint8Array(0)
   let block = 0
@@ -52,7 +53,7 @@ export async function visitBlocks(
     for (; block <= last; block++) {
       const at = positions[block]! - position
       const storedBytes = index.storedBytes(block)
-      const rawBytes = index.rawBytes[block]!
+      const rawBytes = index.rawBytes(block)
       const isPlain = source.isPlain(block)
       if (!isPlain && raw.length < rawBytes) raw = Buffer.allocUnsafeSlow(rawBytes)
       try {

@@ -8,6 +8,7 @@
  *               change directory          |
  *               range fragments           |  sections: their bytes, then u32 checksum seeded with the low 32 bits
  *               bloom filter              |  of the file's number; a section that is not there has no bytes at all
+ *               separators                |
  *               block index               |
  *   end - 18-p  properties                p bytes, each: varint tag | varint length | bytes
  *   end - 18    u32  p
@@ -52,6 +53,7 @@ export interface SegmentParts {
   readonly directoryBytes: number
   readonly rangeBytes: number
   readonly bloomBytes: number
+  readonly separatorBytes: number
   readonly indexBytes: number
 }
 
@@ -87,7 +89,8 @@ export function encodeFooter(footer: Omit<SegmentFooter, 'bytes'>): Buffer {
   })
   property(TAG_SECTIONS, (body) => {
     body.varint(parts.dataBytes).varint(parts.changeBytes).varint(parts.directoryBytes)
-    body.varint(parts.rangeBytes).varint(parts.bloomBytes).varint(parts.indexBytes)
+    body.varint(parts.rangeBytes).varint(parts.bloomBytes).varint(parts.separatorBytes)
+    body.varint(parts.indexBytes)
   })
   property(TAG_BLOCKS, (body) => {
     body.varint(footer.blocks).varint(footer.largestBlockBytes).varint(footer.changeChunks)
@@ -218,6 +221,7 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
     directoryBytes: part('bytes of the change directory'),
     rangeBytes: part('bytes of the range fragments'),
     bloomBytes: part('bytes of the bloom filter'),
+    separatorBytes: part('bytes of the separators'),
     indexBytes: part('bytes of the block index'),
   }
   if (left !== 0) sections.fail(`${left} bytes of the file belong to no part of it`)
@@ -225,6 +229,7 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
     parts.directoryBytes,
     parts.rangeBytes,
     parts.bloomBytes,
+    parts.separatorBytes,
     parts.indexBytes,
   ]) {
     if (bytes !== 0 && bytes <= SECTION_CHECKSUM_BYTES) sections.fail('a section is too short')

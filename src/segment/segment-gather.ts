@@ -50,6 +50,7 @@ export async function gatherEntries(
     const ordinal = ordinals[gathered]!
     assert(ordinal < firstOrdinals[index.count]!, 'ordinals are those of the segment')
     block = index.blockOfOrdinal(ordinal, block)
+    index.check(block)
     const position = positions[block]!
     const last = lastBlockOfRun(source, ordinals, gathered, count, block, target, gapMax)
     const length = positions[last + 1]! - position
@@ -98,6 +99,7 @@ function lastBlockOfRun(
     while (i < count && ordinals[i]! < end) i++
     if (i === count || positions[last + 1]! >= wanted) return last
     const next = index.blockOfOrdinal(ordinals[i]!, last)
+    index.check(next)
     if (positions[next]! - positions[last + 1]! > gapMax || positions[next + 1]! > limit) {
       return last
     }
@@ -117,7 +119,7 @@ function takeFromBlock(
 ): number {
   const { target, count } = rows
   const { index } = source
-  const rawBytes = index.rawBytes[block]!
+  const rawBytes = index.rawBytes(block)
   const firstOrdinal = index.firstOrdinals[block]!
   let bytes = stored
   let start = storedAt

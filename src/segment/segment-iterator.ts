@@ -22,11 +22,14 @@ import { BLOCK_SHARED_MAX, blockCount } from '../block/block-format.ts'
 import { entryOffset, firstKeyAt, firstKeyBytes, lowerBound } from '../block/block-search.ts'
 import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
 import type { BlockSource } from './block-source.ts'
+import type { Separators } from './separators.ts'
 
 /** What an iterator needs of an open segment. */
 export interface IteratedSegment {
   readonly file: ByteSource
   readonly source: BlockSource
+  /** Undefined: not in key order. */
+  readonly separators: Separators | undefined
   readonly cache: BlockCache | undefined
   readonly cached: CacheFile | undefined
 }
@@ -197,13 +200,14 @@ export class SegmentIterator extends EntryIterator {
       }
       this.#segment = this.#open.sync()
     }
-    const index = this.#segment.source.index
-    assert(index.isByKey || move === TO_FIRST || move === TO_LAST, 'only key order is sought in')
+    const { separators, source } = this.#segment
+    const { index } = source
     if (index.count === 0) return
     let block = 0
     if (move === TO_LAST) block = index.count - 1
     else if (move !== TO_FIRST) {
-      block = index.locate(this.#sought, 0, this.#soughtBytes, Number.POSITIVE_INFINITY)
+      assert(separators !== undefined, 'only key order is sought in')
+      block = separators.locate(this.#sought, 0, this.#soughtBytes, Number.POSITIVE_INFINITY)
     }
     const position = index.positions[block]!
     // A seek elsewhere: what follows may be short.
@@ -264,7 +268,7 @@ export class SegmentIterator extends EntryIterator {
     const { source, cache, cached } = segment
     const { index } = source
     const position = index.positions[block]!
-    const rawBytes = index.rawBytes[block]!
+    const rawBytes = index.rawBytes(block)
     const inChunk = position >= this.#chunkFrom && index.positions[block + 1]! <= this.#chunkTo
     if (!inChunk && cache !== undefined && cached !== undefined && cached.id >= 0) {
       const slot = cached.directory[block]!
@@ -320,14 +324,16 @@ export class SegmentIterator extends EntryIterator {
 
   /** Which blocks to read with `block`: those that come next in the direction of the move. */
   #planChunk(block: number, move: number): { bytes: Uint8Array; position: number; length: number } {
-    const { positions, count } = this.#segment!.source.index
+    const { index } = this.#segment!.source
+    const { positions, count } = index
+    index.check(block)
     const most = Math.min(this.#nextReadBytes, this.#readAheadBytes)
     let first = block
     let last = block + 1
     if (move === TO_LAST || move === TO_BEFORE) {
-      while (first > 0 && positions[last]! - positions[first - 1]! <= most) first--
+      while (first > 0 && positions[last]! - positions[first - 1]! <= most) index.check(--first)
     } else {
-      while (last < count && positions[last + 1]! - positions[first]! <= most) last++
+      while (last < count && positions[last + 1]! - positions[first]! <= most) index.check(last++)
     }
     const position = positions[first]!
     const length = positions[last]! - position

@@ -1,16 +1,18 @@
 /**
- * Reads one segment file. Nothing is read before it is needed: the constructor only keeps what the manifest says; opening
- * reads footer, block index, filter and range fragments; the change index is read when changes are asked for.
+ * Reads one segment file. Nothing is read before it is needed: the constructor only keeps what the manifest says; scans of
+ * changes read footer, block index and change index; separators, filter and range fragments come with the first who goes by
+ * keys.
  *
  * ```
  *   find:     filter --no--> absent
  *               | maybe
- *             block index -> block -> directory of the block cache --hit--> search in the slab
+ *             separators -> block -> directory of the block cache --hit--> search in the slab
  *                                          | miss: read, check, put into the cache
  * ```
  *
  * One reader serves any number of lookups, iterators and scans at once; see BlockCache for what `find` returns.
  */
+import { assert } from '../base/assert.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
 import type { BlockCache } from '../block/block-cache.ts'
@@ -24,7 +26,7 @@ import { CachedBlocks } from './cached-blocks.ts'
 import type { ChangeDirectory } from './change-index.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
 import type { GatherTarget } from './gather-target.ts'
-import { type OpenedSegment, openSteps } from './opened-segment.ts'
+import { keySteps, type OpenedSegment, openSteps, type SegmentKeys } from './opened-segment.ts'
 import { type BlockVisitor, visitBlocks } from './segment-blocks.ts'
 import type { SegmentFooter } from './segment-footer.ts'
 import { gatherEntries, type GatherResult } from './segment-gather.ts'
@@ -49,8 +51,13 @@ export const BLOCKED = -1
 
 const NO_BLOCK = -1
 
-/** All that depends on the segment being open. */
-interface Opened extends OpenedSegment, IteratedSegment {
+/** What scans of changes need. */
+interface Opened extends OpenedSegment {
+  readonly source: BlockSource
+}
+
+/** All that depends on the segment being open, for those who go by keys. */
+interface Searchable extends Opened, SegmentKeys, IteratedSegment {
   readonly blocks: CachedBlocks
 }
 
@@ -60,6 +67,8 @@ export class SegmentReader {
   readonly #cache: BlockCache | undefined
   #opened: Opened | undefined
   #opening: Promise<Opened> | undefined
+  #searchable: Searchable | undefined
+  #preparing: Promise<Searchable> | undefined
   #directory: ChangeDirectory | undefined
   #isClosed = false
   /** What the last `find` that was BLOCKED needs; NO_BLOCK: the segment itself has to be opened. */
@@ -71,13 +80,19 @@ export class SegmentReader {
     this.#cache = cache
   }
 
+  /** Lookups, iterators and `ranges` need no more than blocks. */
   get isOpen(): boolean {
+    return this.#searchable !== undefined
+  }
+
+  /** Events and the places of their entries can be asked for; what finds keys may not be there. */
+  get isOpenForChanges(): boolean {
     return this.#opened !== undefined
   }
 
   /** Whether `find` asks a filter in memory before anything else. */
   get isSifted(): boolean {
-    return this.#opened?.bloom !== undefined
+    return this.#searchable?.bloom !== undefined
   }
 
   get path(): string {
@@ -91,19 +106,31 @@ export class SegmentReader {
   /** Range fragments; opens the segment (on the calling thread) when it is not open and has any. */
   get ranges(): FragmentedRanges {
     if (this.meta.rangeFragments === 0) return FragmentedRanges.EMPTY
-    return this.#ready().ranges
+    return this.#searchableNow().ranges
   }
 
   /** Bytes held in memory for this segment, blocks in the cache not counted. */
   get residentBytes(): number {
-    return this.#opened?.residentBytes ?? 0
+    if (this.#opened === undefined) return 0
+    const { index, footer } = this.#opened
+    if (this.#searchable === undefined) return index.residentBytes
+    const { bloomBytes, rangeBytes, separatorBytes } = footer.parts
+    return index.residentBytes + bloomBytes + rangeBytes + separatorBytes
   }
 
   openSync(): void {
-    this.#ready()
+    this.#searchableNow()
   }
 
   async open(): Promise<void> {
+    await this.#searchableSoon()
+  }
+
+  openForChangesSync(): void {
+    this.#ready()
+  }
+
+  async openForChanges(): Promise<void> {
     await this.#readyAsync()
   }
 
@@ -132,24 +159,25 @@ export class SegmentReader {
     mayRead: boolean,
     result: FoundEntry,
   ): FindStatus {
-    let opened = this.#opened
+    let opened = this.#searchable
     if (opened === undefined) {
       if (!mayRead) {
         this.#blockedOn = NO_BLOCK
         return BLOCKED
       }
-      opened = this.#ready()
+      opened = this.#searchableNow()
     }
-    const { bloom, index } = opened
+    const { bloom, index, separators } = opened
     if ((bloom !== undefined && !bloom.mayContain(hash)) || index.count === 0) return ABSENT
-    const block = index.locate(key, start, end, snapshot)
+    assert(separators !== undefined, 'keys are looked up in key order')
+    const block = separators.locate(key, start, end, snapshot)
     const blocks = opened.blocks
     if (!blocks.enter(block, mayRead)) {
       this.#blockedOn = block
       return BLOCKED
     }
     const from = blocks.start
-    const to = from + index.rawBytes[block]!
+    const to = from + index.rawBytes(block)
     const count = index.firstOrdinals[block + 1]! - index.firstOrdinals[block]!
     const tag = hash.low & 0xff
     const { bytes } = blocks
@@ -161,8 +189,8 @@ export class SegmentReader {
   /** Reads what the last BLOCKED lookup needs. Call it before anything else is asked of this reader. */
   loadBlocked(): Promise<void> {
     const block = this.#blockedOn
-    if (block === NO_BLOCK || this.#opened === undefined) return this.open()
-    return this.#opened.blocks.load(block)
+    if (block === NO_BLOCK || this.#searchable === undefined) return this.open()
+    return this.#searchable.blocks.load(block)
   }
 
   /** Seqno of the newest range fragment over the key that `snapshot` sees; 0: none. Needs the segment open if it has any. */
@@ -172,8 +200,8 @@ export class SegmentReader {
 
   /** Not positioned yet. `mayRead` false: it blocks instead of reading on the calling thread, also to open the segment. */
   iterator(options: SegmentIteratorOptions): SegmentIterator {
-    const open = { sync: () => this.#ready(), async: () => this.#readyAsync() }
-    return new SegmentIterator(open, this.#opened, options)
+    const open = { sync: () => this.#searchableNow(), async: () => this.#searchableSoon() }
+    return new SegmentIterator(open, this.#searchable, options)
   }
 
   /** Events with from <= seqno <= upTo, at most `limit`, seqno ascending. Reads only the chunks of the index that hold them. */
@@ -263,17 +291,45 @@ export class SegmentReader {
     if (this.#opened !== undefined) return this.#opened
     const { path } = this.#file
     const source = new BlockSource(segment.index, { path, number: this.meta.number })
-    const cache = this.#isClosed ? undefined : this.#cache
-    const blocks = new CachedBlocks(this.#file, source, cache)
-    const opened = { ...segment, file: this.#file, source, blocks, cache, cached: blocks.cached }
+    const opened = { ...segment, source }
     if (!this.#isClosed) this.#opened = opened
     return opened
   }
 
+  #searchableNow(): Searchable {
+    if (this.#searchable !== undefined) return this.#searchable
+    const opened = this.#ready()
+    return this.#prepare(opened, runReadsSync(this.#file, keySteps(this.path, opened.footer)))
+  }
+
+  #searchableSoon(): Promise<Searchable> {
+    if (this.#searchable !== undefined) return Promise.resolve(this.#searchable)
+    this.#preparing ??= this.#readyAsync()
+      .then(async (opened) => {
+        const keys = await runReads(this.#file, keySteps(this.path, opened.footer))
+        return this.#prepare(opened, keys)
+      })
+      .finally(() => {
+        this.#preparing = undefined
+      })
+    return this.#preparing
+  }
+
+  #prepare(opened: Opened, keys: SegmentKeys): Searchable {
+    if (this.#searchable !== undefined) return this.#searchable
+    const file = this.#file
+    const cache = this.#isClosed ? undefined : this.#cache
+    const blocks = new CachedBlocks(file, opened.source, cache)
+    const searchable = { ...opened, ...keys, file, blocks, cache, cached: blocks.cached }
+    if (!this.#isClosed) this.#searchable = searchable
+    return searchable
+  }
+
   #dropOpened(): void {
-    const opened = this.#opened
+    const searchable = this.#searchable
     this.#opened = undefined
+    this.#searchable = undefined
     this.#directory = undefined
-    opened?.blocks.close()
+    searchable?.blocks.close()
   }
 }

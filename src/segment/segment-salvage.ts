@@ -11,7 +11,7 @@ import { runReads } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BlockSource } from './block-source.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
-import { openSteps, readFooterSteps } from './opened-segment.ts'
+import { readFooterSteps, wholeSteps } from './opened-segment.ts'
 import { visitBlocks } from './segment-blocks.ts'
 import type { SegmentFooter } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
@@ -42,7 +42,7 @@ export async function salvageEntries(
   visitor: SalvageVisitor,
 ): Promise<FragmentedRanges> {
   const { path, size } = file
-  const opened = await runReads(file, openSteps(path, size, meta, true))
+  const opened = await runReads(file, wholeSteps(path, size, meta, true))
   const { commits, commitOf } = await readCommits(file, opened.footer)
   const source = new BlockSource(opened.index, { path, number: meta.number })
   await visitBlocks(file, source, {
@@ -66,6 +66,7 @@ export async function salvageEvents(
   try {
     const footer = await runReads(file, readFooterSteps(file.path, file.size))
     const directory = await runReads(file, readDirectorySteps(file.path, footer))
+    directory.checkAll(footer.meta.events)
     const window = { from: floor, upTo: U48_MAX, limit: Number.POSITIVE_INFINITY }
     return await runReads(file, eventSteps(file.path, footer, directory, window))
   } catch (error) {

@@ -17,7 +17,7 @@ import { runReads } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BlockSource } from './block-source.ts'
 import { type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
-import { type OpenedSegment, openSteps } from './opened-segment.ts'
+import { type WholeSegment, wholeSteps } from './opened-segment.ts'
 import { visitBlocks } from './segment-blocks.ts'
 import type { SegmentMeta } from './segment-meta.ts'
 import { SegmentTally } from './segment-tally.ts'
@@ -32,17 +32,19 @@ export async function verifySegment(
   onBytes: (bytes: number) => void = () => {},
 ): Promise<FileProblem[]> {
   const problems: FileProblem[] = []
-  let opened: OpenedSegment
+  let opened: WholeSegment
   try {
-    opened = await runReads(file, openSteps(file.path, file.refreshSize(), meta))
+    opened = await runReads(file, wholeSteps(file.path, file.refreshSize(), meta))
   } catch (error) {
     return [problemOf(error)]
   }
   const { parts, bytes: footerBytes } = opened.footer
-  onBytes(footerBytes + parts.rangeBytes + parts.bloomBytes + parts.indexBytes)
+  const keyBytes = parts.rangeBytes + parts.bloomBytes + parts.separatorBytes
+  onBytes(footerBytes + keyBytes + parts.indexBytes)
   let events: EventRun | undefined
   try {
     const directory = await runReads(file, readDirectorySteps(file.path, opened.footer))
+    directory.checkAll(meta.events)
     const all = { from: 0, upTo: U48_MAX, limit: Number.POSITIVE_INFINITY }
     events = await runReads(file, eventSteps(file.path, opened.footer, directory, all))
   } catch (error) {
@@ -68,7 +70,7 @@ export async function verifySegment(
 }
 
 class EntryCheck {
-  readonly #opened: OpenedSegment
+  readonly #opened: WholeSegment
   readonly #meta: SegmentMeta
   readonly #events: EventRun | undefined
   /** Row of each entry's event in the change index; -1: none. */
@@ -80,7 +82,7 @@ class EntryCheck {
   #isWhole = true
 
   constructor(
-    opened: OpenedSegment,
+    opened: WholeSegment,
     meta: SegmentMeta,
     events: EventRun | undefined,
     problems: FileProblem[],
@@ -146,7 +148,7 @@ class EntryCheck {
   }
 
   #checkSeparator(entry: BlockEntry, block: number, report: (what: string) => void): void {
-    const { key, continuedBelow } = this.#opened.index.separator(block)
+    const { key, continuedBelow } = this.#opened.separators!.separator(block)
     const previous = this.#previous
     const order = compare(key, entry.key)
     const isAbove =

@@ -33,6 +33,7 @@ import { ChangeIndexBuilder, sealSection } from './change-index.ts'
 import { CHUNK_EVENTS } from './change-chunk.ts'
 import { encodeFooter, type SegmentParts } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
+import { SeparatorsBuilder } from './separators.ts'
 import { SegmentTally } from './segment-tally.ts'
 
 export interface SegmentWriterOptions {
@@ -59,7 +60,8 @@ export class SegmentWriter {
   readonly #seed: number
   readonly #builder: BlockBuilder
   readonly #compressor: BlockCompressor
-  readonly #index: BlockIndexBuilder
+  readonly #index: BlockIndexBuilder = new BlockIndexBuilder()
+  readonly #separators: SeparatorsBuilder | undefined
   readonly #bloom: BloomBuilder | undefined
   readonly #changes: ChangeIndexBuilder = new ChangeIndexBuilder()
   readonly #tally: SegmentTally
@@ -86,7 +88,7 @@ export class SegmentWriter {
     const buffer = new Uint8Array(WRITE_BYTES + 2 * options.blockBytes)
     this.#builder = new BlockBuilder(buffer, { tagged: byKey, blockBytes: options.blockBytes })
     this.#compressor = new BlockCompressor(options.compression)
-    this.#index = new BlockIndexBuilder({ byKey })
+    this.#separators = byKey ? new SeparatorsBuilder() : undefined
     this.#bloom = byKey ? new BloomBuilder(options.bloomBitsPerKey) : undefined
     this.#tally = new SegmentTally({ byKey })
   }
@@ -99,8 +101,9 @@ export class SegmentWriter {
   /** About the size of the file if it were finished now. */
   get estimatedBytes(): number {
     const bloomBytes = this.#bloom === undefined ? 0 : this.#bloom.bytes
+    const indexBytes = this.#index.bytes + (this.#separators?.bytes ?? 0)
     const pending = this.#builder.at
-    return this.#written + pending + this.#index.bytes + bloomBytes + this.#changes.count * 3 + 512
+    return this.#written + pending + indexBytes + bloomBytes + this.#changes.count * 3 + 512
   }
 
   /**
@@ -179,7 +182,7 @@ export class SegmentWriter {
     if (this.#builder.count > 0) this.#closeBlock()
     this.#flush()
     const dataBytes = this.#written
-    const chunks = this.#changes.chunks(this.#seed)
+    const chunks = this.#changes.chunks(this.#seed, dataBytes)
     let chunk = chunks.next()
     while (!chunk.done) {
       if (chunk.value !== undefined) this.#append(chunk.value)
@@ -187,18 +190,19 @@ export class SegmentWriter {
       chunk = chunks.next()
     }
     const changeBytes = this.#written - dataBytes
-    const directoryBytes = this.#appendSection(this.#changes.count > 0 ? chunk.value : EMPTY_BYTES)
+    const directoryBytes = this.#appendSection(chunk.value)
     const ranges = this.#ranges ?? FragmentedRanges.EMPTY
     const rangeBytes = this.#appendSection(ranges.count > 0 ? ranges.encode() : EMPTY_BYTES)
     yield undefined
     const hasFilter = this.#bloom !== undefined && this.#tally.entries > 0
     const bloomBytes = this.#appendSection(hasFilter ? yield* this.#bloom.finish() : EMPTY_BYTES)
     yield undefined
+    const separatorBytes = this.#appendSection(this.#separators?.finish() ?? EMPTY_BYTES)
     const indexBytes = this.#appendSection(
       this.#index.count > 0 ? this.#index.finish() : EMPTY_BYTES,
     )
-    const parts = { dataBytes, changeBytes, directoryBytes, rangeBytes, bloomBytes, indexBytes }
-    return this.#appendFooter(ranges, parts)
+    const sections = { directoryBytes, rangeBytes, bloomBytes, separatorBytes, indexBytes }
+    return this.#appendFooter(ranges, { dataBytes, changeBytes, ...sections })
   }
 
   #appendFooter(ranges: FragmentedRanges, parts: SegmentParts): SegmentMeta {
@@ -263,7 +267,8 @@ export class SegmentWriter {
   }
 
   #indexBlock(storedBytes: number, rawBytes: number, entries: number): void {
-    this.#index.add({ storedBytes, rawBytes, entries }, this.#separator, this.#continuedBelow)
+    this.#index.add({ storedBytes, rawBytes, entries })
+    this.#separators?.add(this.#separator, this.#continuedBelow)
     this.#separator = undefined
   }
 

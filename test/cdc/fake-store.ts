@@ -94,7 +94,7 @@ export class FakeHold implements ScanHold {
 export class FakeSegment implements ChangeSegment {
   readonly meta: SegmentMeta
   readonly entries: readonly FakeEntry[]
-  isOpen = false
+  isOpenForChanges = false
   readonly blockCount: number
   opens = 0
   gathers = 0
@@ -132,15 +132,15 @@ export class FakeSegment implements ChangeSegment {
     }
   }
 
-  open(): Promise<void> {
-    this.isOpen = true
+  openForChanges(): Promise<void> {
+    this.isOpenForChanges = true
     this.opens++
     return Promise.resolve()
   }
 
-  openSync(): void {
-    if (!this.isOpen) this.opens++
-    this.isOpen = true
+  openForChangesSync(): void {
+    if (!this.isOpenForChanges) this.opens++
+    this.isOpenForChanges = true
   }
 
   events(from: number, upTo: number, limit: number): Promise<EventRun> {

@@ -45,7 +45,7 @@ describe('a scan over segment files', () => {
     const store = stored(disk)
     const scan = scanSinceSeqno(store, store.latest + 1)
     expect(await scan.nextBatch()).toEqual([])
-    expect(store.readers.every(({ isOpen }) => !isOpen)).toBe(true)
+    expect(store.readers.every(({ isOpenForChanges }) => !isOpenForChanges)).toBe(true)
   })
 
   test('refuses a block that rotted, with file and offset', async () => {

@@ -2,7 +2,6 @@
 import { checksum } from '../../src/base/checksum.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import { FragmentedRanges } from '../../src/base/range-tombstones.ts'
-import { ByteReader } from '../../src/base/varint.ts'
 import { BlobReader } from '../../src/blob/blob-reader.ts'
 import { BlobWriter } from '../../src/blob/blob-writer.ts'
 import { decodeBlobReference } from '../../src/block/blob-reference.ts'
@@ -14,13 +13,14 @@ import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { BlockIndex } from '../../src/segment/block-index.ts'
 import { BloomFilter, bloomProblem } from '../../src/segment/bloom-filter.ts'
 import {
-  type OpenedSegment,
-  openSteps,
   readFooterSteps,
   sectionPlaces,
+  type WholeSegment,
+  wholeSteps,
 } from '../../src/segment/opened-segment.ts'
 import { salvageEntries } from '../../src/segment/segment-salvage.ts'
 import { SegmentReader } from '../../src/segment/segment-reader.ts'
+import { Separators } from '../../src/segment/separators.ts'
 import { verifySegment } from '../../src/segment/segment-verify.ts'
 import { putFile } from '../record/record-samples.ts'
 import {
@@ -149,17 +149,30 @@ const blockIndex: FuzzTarget = {
   name: 'block index',
   samples: [sectionOf(SEGMENTS[0]!, 'index')],
   decode: (bytes) => {
-    const index = new BlockIndex(new ByteReader(bytes, 0, bytes.length, fail), {
-      byKey: true,
-      blocks: sampleFooter.blocks,
-      entries: sampleFooter.meta.entries,
-      dataBytes: sampleFooter.parts.dataBytes,
-      largestBlockBytes: sampleFooter.largestBlockBytes,
-    })
+    const { blocks, largestBlockBytes, meta, parts } = sampleFooter
+    const bounds = { blocks, largestBlockBytes, entries: meta.entries, dataBytes: parts.dataBytes }
+    const index = new BlockIndex(bytes, bounds, fail)
+    let block = 0
+    for (let ordinal = 0; ordinal < meta.entries; ordinal++) {
+      block = index.blockOfOrdinal(ordinal, block)
+      index.check(block)
+      const first = index.firstOrdinals[block]!
+      mustBe(first <= ordinal && ordinal < index.firstOrdinals[block + 1]!, 'the block of an entry')
+      mustBe(index.positions[block]! + index.storedBytes(block) <= parts.dataBytes, 'in the data')
+    }
+  },
+}
+
+const separators: FuzzTarget = {
+  name: 'separators',
+  samples: [sectionOf(SEGMENTS[0]!, 'separators')],
+  decode: (bytes) => {
+    const decoded = new Separators(bytes, sampleFooter.blocks, fail)
     for (const { key, seqno } of SEGMENTS[0]!.model.entries) {
-      const found = index.locate(key, 0, key.length, seqno)
+      const found = decoded.locate(key, 0, key.length, seqno)
       mustBe(found >= 0 && found < sampleIndex.count, 'a block')
     }
+    for (let block = 1; block < sampleIndex.count; block++) decoded.separator(block)
   },
 }
 
@@ -234,6 +247,7 @@ export const SEGMENT_TARGETS: readonly FuzzTarget[] = [
   block,
   compressed,
   blockIndex,
+  separators,
   bloom,
   ranges,
   reference,
@@ -255,13 +269,13 @@ function fileOf(bytes: Uint8Array, path: string): ReturnType<MemoryFileSystem['o
   return fs.openRead(path)
 }
 
-function open({ path, meta }: WrittenSegment, bytes: Buffer): OpenedSegment {
+function open({ path, meta }: WrittenSegment, bytes: Buffer): WholeSegment {
   const file = fileOf(bytes, path)
-  return runReadsSync(file, openSteps(file.path, file.size, meta))
+  return runReadsSync(file, wholeSteps(file.path, file.size, meta))
 }
 
 /** Bytes of a section, without its checksum. */
-function sectionOf(sample: Sample, name: 'directory' | 'ranges' | 'bloom' | 'index'): Buffer {
+function sectionOf(sample: Sample, name: keyof ReturnType<typeof sectionPlaces>): Buffer {
   const { position, length } = sectionPlaces(open(sample, sample.bytes).footer)[name]
   return sample.bytes.subarray(position, position + length - 4)
 }
@@ -298,6 +312,7 @@ function partsOf(sample: Sample): Part[] {
     sizes.directoryBytes +
     sizes.rangeBytes +
     sizes.bloomBytes +
+    sizes.separatorBytes +
     sizes.indexBytes
   parts.push({ name: 'footer', start: propertiesAt, end: bytes.length - 4, seed: 0 })
   return parts

@@ -117,7 +117,7 @@ function encode(events: readonly Event[]): { bytes: Buffer; entries: number } {
   return { bytes, entries: Math.max(...events.map(({ ordinal }) => ordinal)) + 1 }
 }
 
-function decode(bytes: Buffer, events: readonly Event[], entries: number): Event[] {
+function decode(bytes: Buffer, events: readonly Event[], entries: number, upTo = U48): Event[] {
   const reader = new ByteReader(bytes, 0, bytes.length, (reason) => {
     throw new RangeError(reason)
   })
@@ -130,9 +130,10 @@ function decode(bytes: Buffer, events: readonly Event[], entries: number): Event
   }
   const firstSeqno = events[0]!.seqno
   const lastSeqno = events[count - 1]!.seqno
-  decodeChunk(reader, { events: count, firstSeqno, lastSeqno, entries }, target, 0)
+  const bounds = { events: count, firstSeqno, lastSeqno, entries }
+  const rows = decodeChunk(reader, bounds, target, 0, upTo)
   const { commits } = target
-  return Array.from(target.seqnos, (seqno, i) => {
+  return Array.from(target.seqnos.subarray(0, rows), (seqno, i) => {
     const id = target.commitIds[i]!
     const commit = {
       first: commits.first[id]!,
@@ -161,6 +162,18 @@ describe('a chunk of the change index', () => {
       fc.property(withOrdinals, (events) => {
         const { bytes, entries } = encode(events)
         expect(decode(bytes, events, entries)).toEqual(events)
+      }),
+      { numRuns: 200 },
+    )
+  })
+
+  test('gives its first events alone', () => {
+    fc.assert(
+      fc.property(withOrdinals, fc.nat(), fc.nat(3), (events, at, more) => {
+        const { bytes, entries } = encode(events)
+        const upTo = events[at % events.length]!.seqno + more
+        const wanted = events.filter(({ seqno }) => seqno <= upTo)
+        expect(decode(bytes, events, entries, upTo)).toEqual(wanted)
       }),
       { numRuns: 200 },
     )

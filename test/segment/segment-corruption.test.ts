@@ -162,16 +162,20 @@ test('a compressed block cannot become more than the footer allows', () => {
   const footer = readSegmentFooter(written.fs.openRead(written.path))
   const bytes = Buffer.from(written.bytes)
   const { position, length } = sectionPlaces(footer).index
-  // varint blocks | varint stored bytes | varint raw bytes of the first block, two bytes each but the first.
-  expect(bytes[position]).toBeLessThan(0x80)
-  bytes[position + 3] = 0xff
-  bytes[position + 4] = 0x7f
+  // The last column: bytes of each block when decompressed, then the checksum.
+  const firstRawAt = position + length - 4 - 4 * footer.blocks
+  expect(bytes.readUInt32LE(firstRawAt)).toBeLessThanOrEqual(footer.largestBlockBytes)
+  writeU32(bytes, firstRawAt, footer.largestBlockBytes + 1)
   writeU32(
     bytes,
     position + length - 4,
     checksum(bytes, position, position + length - 4, PLAIN.number),
   )
-  expect(() => changed(written, bytes).openSync()).toThrow(/decompressed bytes of a block is 16383/)
+  const { key, seqno } = segment.entries[0]!
+  const reader = changed(written, bytes)
+  expect(() => reader.find(key, 0, key.length, hashOf(key), seqno, true, new FoundEntry())).toThrow(
+    /block 0 cannot have/,
+  )
 })
 
 test('a file that is another segment is refused, whatever its name says', () => {

@@ -55,7 +55,7 @@ function propertiesOf(footer: SegmentFooter): Record<string, Fact> {
     changeBytes: parts.changeBytes + parts.directoryBytes,
     bloomBytes: parts.bloomBytes,
     rangeBytes: parts.rangeBytes,
-    indexBytes: parts.indexBytes,
+    indexBytes: parts.indexBytes + parts.separatorBytes,
     builtWith: footer.builtWith,
     blobReferences: meta.blobReferences.length === 0 ? undefined : { data: meta.blobReferences },
   }
