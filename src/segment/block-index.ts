@@ -152,6 +152,11 @@ export class BlockIndex {
     }
   }
 
+  /** No block has more bytes when decompressed, without trailer. */
+  get largestBlockBytes(): number {
+    return this.#bounds.largestBlockBytes
+  }
+
   /** Bytes of the block in the file, trailer included. */
   storedBytes(block: number): number {
     return this.positions[block + 1]! - this.positions[block]!

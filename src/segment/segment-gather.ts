@@ -46,13 +46,15 @@ export async function gatherEntries(
   let blocksRead = 0
   let bytesRead = 0
   let block = 0
+  const plan = { first: 0, last: 0, wanted: 0 }
   while (gathered < count && !target.isFull) {
     const ordinal = ordinals[gathered]!
     assert(ordinal < firstOrdinals[index.count]!, 'ordinals are those of the segment')
     block = index.blockOfOrdinal(ordinal, block)
     index.check(block)
     const position = positions[block]!
-    const last = lastBlockOfRun(source, ordinals, gathered, count, block, target, gapMax)
+    planRun(plan, source, ordinals, gathered, count, block, target, gapMax)
+    const { last } = plan
     const length = positions[last + 1]! - position
     // One block larger than the arena's front comes in a buffer of its own.
     const isOwn = length > target.readBytes
@@ -60,6 +62,7 @@ export async function gatherEntries(
     if (mayRead) readFullySync(file, buffer, 0, length, position)
     else await readFully(file, buffer, 0, length, position)
     bytesRead += length
+    const isSummed = source.areSummed(buffer, 0, plan)
     while (gathered < count && !target.isFull) {
       const next = index.blockOfOrdinal(ordinals[gathered]!, block)
       if (next > last) break
@@ -71,38 +74,42 @@ export async function gatherEntries(
         from: gathered,
         count,
         target,
+        isSummed,
       })
     }
   }
   return { gathered, blocksRead, bytesRead }
 }
 
-/** The last block that is worth reading together with `block`. */
-function lastBlockOfRun(
+/** Finds the last block that is worth reading together with `first`, and how many of those up to it are wanted. */
+function planRun(
+  plan: { first: number; last: number; wanted: number },
   source: BlockSource,
   ordinals: Int32Array,
   from: number,
   count: number,
-  block: number,
+  first: number,
   target: GatherTarget,
   gapMax: number,
-): number {
+): void {
   const { index } = source
   const { positions, firstOrdinals } = index
-  const limit = positions[block]! + target.readBytes
+  const limit = positions[first]! + target.readBytes
   // More than the arena takes need not be read; entries are about as large as they are in their blocks.
-  const wanted = positions[block]! + Math.max(0, target.limitBytes - target.usedBytes)
-  let last = block
+  const wanted = positions[first]! + Math.max(0, target.limitBytes - target.usedBytes)
+  let last = first
   let i = from
+  plan.first = first
+  plan.wanted = 0
   for (;;) {
     const end = firstOrdinals[last + 1]!
     while (i < count && ordinals[i]! < end) i++
-    if (i === count || positions[last + 1]! >= wanted) return last
+    plan.last = last
+    plan.wanted++
+    if (i === count || positions[last + 1]! >= wanted) return
     const next = index.blockOfOrdinal(ordinals[i]!, last)
     index.check(next)
-    if (positions[next]! - positions[last + 1]! > gapMax || positions[next + 1]! > limit) {
-      return last
-    }
+    if (positions[next]! - positions[last + 1]! > gapMax || positions[next + 1]! > limit) return
     last = next
   }
 }
@@ -115,21 +122,21 @@ function takeFromBlock(
   storedAt: number,
   endOrdinal: number,
   ordinals: Int32Array,
-  rows: { from: number; count: number; target: GatherTarget },
+  rows: { from: number; count: number; target: GatherTarget; isSummed: boolean },
 ): number {
-  const { target, count } = rows
+  const { target, count, isSummed } = rows
   const { index } = source
   const rawBytes = index.rawBytes(block)
   const firstOrdinal = index.firstOrdinals[block]!
   let bytes = stored
   let start = storedAt
   if (source.isPlain(block)) {
-    source.check(stored, storedAt, block)
+    source.check(stored, storedAt, block, isSummed)
   } else {
     const isOwn = rawBytes > target.rawBytes
     bytes = isOwn ? Buffer.allocUnsafeSlow(rawBytes) : target.bytes
     start = isOwn ? 0 : target.readBytes
-    source.unpack(stored, storedAt, block, bytes, start)
+    source.unpack(stored, storedAt, block, bytes, start, isSummed)
   }
   const end = start + rawBytes
   const keyAt = firstKeyAt(bytes, start)
