@@ -7,79 +7,26 @@
  *             Backpressure          Durability
  * ```
  */
-import type { JobRunner } from '../background/job-runner.ts'
 import type { VarveError } from '../base/errors.ts'
-import type { MergeOperator } from '../base/merge-operators.ts'
 import { settled } from '../base/settled.ts'
-import type { SeriesRecorder } from '../cdc/history-series.ts'
 import { extendSeries, withEvent } from '../cdc/history-series.ts'
-import type { CompactionOptions } from '../compaction/compaction-options.ts'
-import type { SpaceBudget } from '../compaction/space-budget.ts'
 import { isNoSpace, systemCode, translateDiskError } from '../env/disk-errors.ts'
-import type { FileSystem } from '../env/file-system.ts'
-import type { Timers } from '../env/timers.ts'
 import { Memtable } from '../memtable/memtable.ts'
-import type { SnapshotRegistry } from '../version/pins.ts'
-import type { Epoch } from '../version/store-state.ts'
-import type { Version } from '../version/version.ts'
-import type { VersionSet } from '../version/version-set.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import { CommitPipeline } from '../write/commit-pipeline.ts'
 import { Durability } from '../write/durability.ts'
 import { type LoggedMemtable, MemtableSet } from '../write/memtable-set.ts'
 import { Backpressure } from './backpressure.ts'
 import type { DecodedCompactRange } from './compact-range.ts'
-import type { Diagnostics } from './diagnostics.ts'
 import { Compactor } from './compactor.ts'
 import type { FloorKeeper } from './floor-keeper.ts'
+import type { EngineOptions } from './engine-options.ts'
 import { Flusher } from './flusher.ts'
-import { closedError, type Health } from './health.ts'
+import { closedError } from './health.ts'
 import { JobPlanner } from './job-planner.ts'
-import type { KeyspaceDirectory } from './keyspace-directory.ts'
 import { isFailedSync, Maintenance } from './maintenance.ts'
-import { MemtableMarks, type SealMarks } from './memtable-marks.ts'
-import type { StoreCounters } from './stats.ts'
-import type { StoreEmitter } from './store-events.ts'
-
-export interface EngineOptions {
-  readonly directory: string
-  readonly fs: FileSystem
-  readonly timers: Timers
-  readonly versions: VersionSet
-  /** Oldest first; the last one is active. Their logs are durable. */
-  readonly logged: readonly LoggedMemtable[]
-  readonly lastTimeMs: number
-  readonly recoveredSourceToken: string | undefined
-  /** What a version may take on the disk. */
-  readonly space: (version: Version) => SpaceBudget
-  readonly segmentBytes: number
-  readonly syncIntervalMs: number
-  readonly tuning: CompactionOptions
-  readonly keyspaces: KeyspaceDirectory
-  readonly operators: ReadonlyMap<string, MergeOperator>
-  readonly snapshots: SnapshotRegistry
-  readonly series: SeriesRecorder
-  readonly health: Health
-  readonly events: StoreEmitter
-  readonly diagnostics: Diagnostics
-  readonly counters: StoreCounters
-  readonly runner: JobRunner
-  readonly callingThread: JobRunner
-  readonly now: () => number
-  /** Positions at this moment, for a memtable that is being sealed. */
-  readonly sealMarks: () => SealMarks
-  /** Makes the floor keeper, which needs what is durable. */
-  readonly makeFloors: (engine: Engine) => FloorKeeper
-  consumerRecords(
-    marks: SealMarks | undefined,
-  ): ReturnType<import('../cdc/consumer-ledger.ts').ConsumerLedger['records']>
-  /** On a replica: its source's, as it knows them now. */
-  readonly sourceEpochs: () => readonly Epoch[]
-  readonly onPublished: (latest: number) => void
-  readonly onDurable: (durable: number) => void
-  readonly onKeyspaceForgotten: (id: number) => void
-  readonly filesGone: () => Promise<void>
-}
+import { MemtableMarks } from './memtable-marks.ts'
+import { TakeOver } from './take-over.ts'
 
 export class Engine {
   readonly memtables: MemtableSet
@@ -89,6 +36,7 @@ export class Engine {
   readonly compactor: Compactor
   readonly #maintenance: Maintenance
   readonly #backpressure: Backpressure
+  readonly #takeOver: TakeOver
   readonly #marks = new MemtableMarks()
   readonly #options: EngineOptions
   readonly #stopping = new AbortController()
@@ -128,6 +76,10 @@ export class Engine {
       onStall: (stall) => options.events.emit('stall', stall),
     })
     this.#backpressure.update()
+    this.#takeOver = new TakeOver(options.finishOpening, {
+      onDone: () => this.#takenOver(),
+      onFailure: (cause) => this.#takeOverFailed(cause),
+    })
     this.pipeline = this.#makePipeline()
     if (options.syncIntervalMs > 0) {
       this.#cancelSyncInterval = timers.every(options.syncIntervalMs, () =>
@@ -139,8 +91,16 @@ export class Engine {
 
   /** Starts what was left to do when the store was opened. */
   start(): void {
-    this.#maintenance.wakeFlush()
-    this.#maintenance.wakeCompaction()
+    if (this.#takeOver.isDone) return this.#startMaintenance()
+    // Not before whoever waits for the open has gone on.
+    void this.#options.timers.nextTurn().then(() => {
+      if (!this.#options.health.isClosing) void this.#takeOver.attempt()
+    })
+  }
+
+  /** The manifest in force is this writer's, and names its logs. */
+  get isTakenOver(): boolean {
+    return this.#takeOver.isDone
   }
 
   get flushFailure(): VarveError | undefined {
@@ -195,6 +155,11 @@ export class Engine {
   async finishWrites(flushBytes: number): Promise<void> {
     this.#cancelSyncInterval?.()
     this.pipeline.close()
+    if (this.#options.health.poisonError === undefined) {
+      await this.#takeOver.attempt()
+      // Who closes is told of what open() could not wait for.
+      if (this.#options.health.poisonError !== undefined) throw this.#options.health.poisonError
+    }
     await this.pipeline.drained()
     if (this.#options.health.poisonError !== undefined) return
     if (this.memtables.bytes < flushBytes) return
@@ -215,6 +180,25 @@ export class Engine {
 
   async closeLogs(): Promise<void> {
     for (const { wal } of [...this.memtables.sealed, this.memtables.active]) await wal.close()
+  }
+
+  #startMaintenance(): void {
+    this.#maintenance.wakeFlush()
+    this.#maintenance.wakeCompaction()
+  }
+
+  #takenOver(): void {
+    this.#options.health.backgroundRecovered()
+    this.pipeline.resume()
+    this.#startMaintenance()
+  }
+
+  #takeOverFailed(cause: unknown): void {
+    const error = translateDiskError(cause, { operation: 'open' })
+    this.#backgroundFailed(error, false)
+    this.pipeline.refuseWaiting(error)
+    // It may be what makes room.
+    this.#startMaintenance()
   }
 
   #seal(): void {
@@ -253,7 +237,7 @@ export class Engine {
       this.durability,
       {
         now,
-        admit: (needsRoom) => this.#backpressure.admit(needsRoom),
+        admit: (needsRoom) => this.#takeOver.admit() ?? this.#backpressure.admit(needsRoom),
         onSealed: () => this.#maintenance.wakeFlush(),
         onPublished: (latest, { logBytes, userBytes }) => {
           counters.userBytesWritten += userBytes

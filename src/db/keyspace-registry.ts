@@ -54,12 +54,12 @@ export class KeyspaceRegistry {
   }
 
   #changes(existing: KeyspaceState, options: KeyspaceOptions): boolean {
-    return !isSame(existing.options, this.#merged(existing.name, options, existing.options))
+    return !isSameOptions(existing.options, this.#merged(existing.name, options, existing.options))
   }
 
   async #update(existing: KeyspaceState, options: KeyspaceOptions): Promise<KeyspaceState> {
     const merged = this.#merged(existing.name, options, existing.options)
-    if (isSame(existing.options, merged)) return existing
+    if (isSameOptions(existing.options, merged)) return existing
     const { versions } = this.#options
     if (versions !== undefined) {
       this.#options.ensureWritable()
@@ -165,7 +165,7 @@ function operatorMismatch(
   )
 }
 
-function isSame(a: StoredKeyspaceOptions, b: StoredKeyspaceOptions): boolean {
+export function isSameOptions(a: StoredKeyspaceOptions, b: StoredKeyspaceOptions): boolean {
   return (
     a.mergeOperator === b.mergeOperator &&
     a.blobThresholdBytes === b.blobThresholdBytes &&

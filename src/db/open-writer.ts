@@ -7,6 +7,7 @@ import { VarveError } from '../base/errors.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
+import { checkFilesPresent } from '../version/orphans.ts'
 import { SnapshotRegistry } from '../version/pins.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { VersionSet } from '../version/version-set.ts'
@@ -21,7 +22,7 @@ import { givenOverStored, KeyspaceRegistry, operatorOf } from './keyspace-regist
 import type { ReplayedAck } from './log-replay.ts'
 import type { OpenContext } from './open-store.ts'
 import { checkRole, mergeKeyspaceOptions } from './options.ts'
-import { checkFiles, createStore, type RecoveryOptions, replayLogs, takeOver } from './recovery.ts'
+import { type Begun, createStore, type RecoveryOptions, replayLogs, takeOver } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { spaceOf } from './space-of.ts'
 import { StoreCounters } from './stats.ts'
@@ -32,6 +33,7 @@ import { ViewCache } from './view-cache.ts'
 interface Opened {
   readonly versions: VersionSet
   readonly logged: readonly LoggedMemtable[]
+  readonly finishOpening: (() => Promise<void>) | undefined
   readonly acks: readonly ReplayedAck[]
   readonly sourceToken: ResumeToken | undefined
   readonly lastTimeMs: number
@@ -56,6 +58,7 @@ async function create(context: OpenContext, snapshots: SnapshotRegistry): Promis
   return {
     versions,
     logged,
+    finishOpening: undefined,
     acks: [],
     sourceToken: undefined,
     lastTimeMs: 0,
@@ -65,20 +68,21 @@ async function create(context: OpenContext, snapshots: SnapshotRegistry): Promis
 }
 
 async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promise<Opened> {
-  const { options, fs, directory } = context
+  const { options, directory } = context
   let series: SeriesRecorder | undefined
   const recovery = recoveryOptions(context, snapshots, (seqno, timeMs, bytes) =>
     series!.note(seqno, timeMs, bytes),
   )
   const recovered = await VersionSet.recover(recovery)
   if (recovered === undefined) throw new VarveError('VARVE_IO', 'CURRENT vanished while opening')
-  const { versions, isClean } = recovered
+  const { versions, wasClosed } = recovered
   const { state } = versions.current
   series = new SeriesRecorder(options.history, state.series.at(-1))
   checkRole(options.role, state.role)
-  checkFiles(fs, directory, versions.current)
+  // Before anything is written: a store of which a file is missing is not touched.
+  checkFilesPresent(directory, versions.current, recovered.names)
   const { memtableBytes } = spaceOf(options, versions.current)
-  const replayed = await replayLogs({ ...recovery, memtableBytes }, versions.current, isClean)
+  const replayed = await replayLogs({ ...recovery, memtableBytes }, versions.current, wasClosed)
   // The last moment: from here on files are written.
   throwIfAborted(options.signal)
   // Before anything is written: what does not fit is refused with the store as it was.
@@ -87,15 +91,16 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
     ...(options.role === undefined ? {} : { role: options.role }),
     ...defaultKeyspaceChange(context, versions),
   }
-  let logged: LoggedMemtable[]
+  let begun: Begun
   try {
-    logged = await takeOver(recovery, recovered, replayed, change)
+    begun = await takeOver(recovery, recovered, replayed, change)
   } catch (error) {
     await versions.close()
     throw error
   }
   const { acks, sourceToken, lastTimeMs } = replayed
-  return { versions, logged, acks, sourceToken, lastTimeMs, series, keyspaces }
+  const { logged, finish: finishOpening } = begun
+  return { versions, logged, finishOpening, acks, sourceToken, lastTimeMs, series, keyspaces }
 }
 
 function recoveryOptions(
@@ -178,6 +183,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     timers,
     versions,
     logged: opened.logged,
+    finishOpening: opened.finishOpening,
     lastTimeMs: opened.lastTimeMs,
     recoveredSourceToken: opened.sourceToken,
     space: (version) => spaceOf(options, version),
@@ -362,7 +368,8 @@ async function shutDown(
   if (isHealthy()) await attempt(() => engine.durability.sync())
   await attempt(() => changes.feed.drain())
   await attempt(() => engine.stop())
-  if (isHealthy()) {
+  // Without a manifest that names the log there is nothing to record; the next open starts an epoch, as after a crash.
+  if (isHealthy() && engine.isTakenOver) {
     const { wal } = engine.memtables.active
     await attempt(async () => {
       try {

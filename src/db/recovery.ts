@@ -3,7 +3,8 @@
  * orphans.
  *
  * ```
- * CURRENT ─> version ─> every file there? ─> replay ─> memtables ─> new logs, synced ─> one edit ─> old files removed
+ * CURRENT ─> version ─> every file there? ─> replay ─> memtables ─> new logs ─> one edit, synced with them ─> old files removed
+ *                                                                       └─ after a clean close the store is open from here on
  * ```
  *
  * Until that edit is durable nothing that was there has changed, so a crash at any point starts over from the same files (I5).
@@ -11,13 +12,17 @@
  */
 import { VarveError } from '../base/errors.ts'
 import { STAND_IN_EPOCH } from '../cdc/lineage.ts'
-import { joinPath } from '../env/file-names.ts'
+import { CURRENT_FILE, joinPath, temporaryFileName } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { startEpoch } from '../version/epochs.ts'
-import { checkFilesPresent, findOrphans } from '../version/orphans.ts'
-import { initialState, type StoredKeyspaceOptions } from '../version/store-state.ts'
+import { findOrphans } from '../version/orphans.ts'
+import {
+  initialState,
+  type StoredKeyspaceOptions,
+  type StoreState,
+} from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { type Recovered, VersionSet, type VersionSetOptions } from '../version/version-set.ts'
@@ -25,6 +30,7 @@ import { replayWal } from '../wal/wal-reader.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
 import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID } from './keyspace-directory.ts'
+import { isSameOptions } from './keyspace-registry.ts'
 import { emptyMemtable, LogReplay, type LogReplayOptions, type ReplayedLog } from './log-replay.ts'
 
 export type RecoveryOptions = VersionSetOptions & LogReplayOptions
@@ -64,7 +70,7 @@ export async function createStore(
 export async function replayLogs(
   options: RecoveryOptions,
   version: Version,
-  isClean: boolean,
+  wasClosed: boolean,
 ): Promise<ReplayedLog> {
   const { fs, directory } = options
   const { state } = version
@@ -78,7 +84,7 @@ export async function replayLogs(
       lastFlushedSeqno: state.lastFlushedSeqno,
       floor: state.floor,
       cleanEnd:
-        isClean && state.cleanClose !== undefined
+        wasClosed && state.cleanClose !== undefined
           ? { number: state.cleanClose.walNumber, bytes: state.cleanClose.walBytes }
           : undefined,
     },
@@ -87,52 +93,98 @@ export async function replayLogs(
   return replay.result()
 }
 
+/** What a writer begins with. */
+export interface Begun {
+  readonly logged: readonly LoggedMemtable[]
+  /** Has still to be done where nothing has to be durable for what the store says of itself; see take-over.ts. */
+  readonly finish: (() => Promise<void>) | undefined
+}
+
 /**
- * Takes a store over for writing: what was replayed stands in new logs when it resolves, old files are gone, and a new epoch
- * has begun where the last end was not clean.
+ * Takes a store over for writing: what was replayed stands in new logs, and an edit names them; then old files go. Where the
+ * last end was not clean a new epoch begins with that edit, and all of it is done when this resolves. After a clean close,
+ * where the edit changes nothing that anybody sees, the caller has to `finish` it: until then the old files are untouched, and
+ * only that there are new logs tells that the store was opened.
  */
 export async function takeOver(
   options: RecoveryOptions,
   recovered: Recovered,
   replayed: ReplayedLog,
   change: StateChange,
-): Promise<LoggedMemtable[]> {
+): Promise<Begun> {
   const { fs, directory } = options
-  const { versions, isClean } = recovered
+  const { versions, isClean, names } = recovered
   const { state } = versions.current
   const role = change.role ?? state.role
   const allocate = (): number => versions.allocateFileNumber()
-  const logged = await rewriteLogs(options, state.logId, allocate, replayed.memtables)
-  let { epochs } = replayed
-  if (role === 'primary' && !isClean) {
-    epochs = startEpoch({ epochs }, replayed.lastSeqno, randomId())
-  }
+  const logged = await writeLogs(options, state.logId, allocate, replayed.memtables)
   const first = logged[0]!.wal.number
-  await closingLogsOnFailure(logged, () =>
-    versions.apply({ state: { ...change, epochs, walNumber: first } }),
-  )
-  const orphans = findOrphans(fs, directory, {
+  const isUnclean = role === 'primary' && !isClean
+  const epochs = isUnclean ? startEpoch(replayed, replayed.lastSeqno, randomId()) : replayed.epochs
+  // A torn end behind the close record is no harm, but `verify` should not find it.
+  const isWhole = isClean && recovered.manifest.torn === undefined
+  const mayFollow = isWhole && changesNothing(state, { ...change, epochs })
+  // As the directory was before anybody else makes files in it. What is beside CURRENT every new manifest replaces.
+  const orphans = findOrphans(directory, names, {
     version: versions.current,
     manifestNumber: versions.manifestNumber,
-    keepsLog: (number) => number >= first,
-  })
-  for (const name of orphans) {
+    keepsLog: () => false,
+  }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
+  const finish = async (): Promise<void> => {
+    await versions.takeOver(
+      (current) => ({
+        state: {
+          ...(mayFollow ? {} : { ...change, epochs }),
+          // A flush may have come before.
+          walNumber: Math.max(first, current.state.walNumber),
+        },
+      }),
+      () => logged.at(-1)!.wal.sync(),
+    )
+    await removeOrphans(fs, directory, orphans)
+  }
+  if (mayFollow) return { logged, finish }
+  await closingLogsOnFailure(logged, finish)
+  return { logged, finish: undefined }
+}
+
+/** Whether the edit leaves the state as it is, to whoever looks at it from outside. */
+function changesNothing(state: StoreState, change: StateChange): boolean {
+  const { role = state.role, epochs = state.epochs, keyspaces = [] } = change
+  return (
+    role === state.role &&
+    epochs.length === state.epochs.length &&
+    keyspaces.every(({ id, options }) => {
+      const stored = state.keyspaces.find((known) => known.id === id)
+      return stored !== undefined && isSameOptions(stored.options, options)
+    })
+  )
+}
+
+async function removeOrphans(fs: FileSystem, directory: string, names: string[]): Promise<void> {
+  for (const name of names) {
     try {
-      fs.remove(joinPath(directory, name))
+      await fs.discard(joinPath(directory, name))
     } catch {
       // Nothing needs it, and the next open tries again: no reason to refuse this one.
     }
   }
-  return logged
-}
-
-/** Before anything is written: a store of which a file is missing is not touched. */
-export function checkFiles(fs: FileSystem, directory: string, version: Version): void {
-  checkFilesPresent(directory, version, fs.list(directory))
 }
 
 /** Writes the records of memtables to new logs, a chain of its own, synced when it resolves. */
 export async function rewriteLogs(
+  options: Pick<RecoveryOptions, 'fs' | 'directory'>,
+  logId: string,
+  allocate: () => number,
+  memtables: readonly Memtable[],
+): Promise<LoggedMemtable[]> {
+  const logged = await writeLogs(options, logId, allocate, memtables)
+  await closingLogsOnFailure(logged, () => logged.at(-1)!.wal.sync())
+  return logged
+}
+
+/** The same without the sync. */
+async function writeLogs(
   options: Pick<RecoveryOptions, 'fs' | 'directory'>,
   logId: string,
   allocate: () => number,
@@ -149,7 +201,6 @@ export async function rewriteLogs(
       if (memtable.arenaEnd > 0) wal.write(memtable.arena, 0, memtable.arenaEnd)
       previous = wal
     }
-    await previous!.sync()
     return logged
   })
 }
@@ -170,7 +221,7 @@ async function closingLogsOnFailure<T>(
 /** What the crash of a creation left: there is no CURRENT, so nothing in it was ever acknowledged. */
 function removeLeftovers(fs: FileSystem, directory: string): void {
   const version = { segment: () => undefined, blobs: new Map(), segments: () => [] }
-  const orphans = findOrphans(fs, directory, {
+  const orphans = findOrphans(directory, fs.list(directory), {
     version: version as unknown as Version,
     manifestNumber: 0,
     keepsLog: () => false,

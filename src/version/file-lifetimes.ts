@@ -8,7 +8,7 @@
  */
 import { assert } from '../base/assert.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
-import type { Place } from './version-edit.ts'
+import type { Place, VersionEdit } from './version-edit.ts'
 
 export interface UnreachableFile {
   readonly type: 'segment' | 'blob' | 'manifest'
@@ -128,4 +128,15 @@ export class FileLifetimes {
     }
     return low
   }
+}
+
+/** What is of no use when the edit is not applied. */
+export function filesAddedBy(edit: VersionEdit): UnreachableFile[] {
+  return [
+    ...(edit.additions ?? []).map(({ meta }) => ({
+      type: 'segment' as const,
+      number: meta.number,
+    })),
+    ...(edit.blobAdditions ?? []).map(({ number }) => ({ type: 'blob' as const, number })),
+  ]
 }

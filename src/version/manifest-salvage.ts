@@ -20,7 +20,7 @@ import { loadManifestFile, type LoadedManifest, type SalvagedEdits } from './man
 import { refuseUnfinishedCheckpoint } from './orphans.ts'
 import { Version } from './version.ts'
 import type { Place, SegmentAddition } from './version-edit.ts'
-import { firstFreeFileNumber } from './version-set.ts'
+import { firstFreeFileNumber } from './file-numbers.ts'
 
 export interface SalvagedManifest {
   readonly version: Version

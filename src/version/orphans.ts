@@ -19,12 +19,12 @@ import { readCurrent } from './current-file.ts'
 import type { Version } from './version.ts'
 
 /**
- * Names in the directory that nothing needs; `keepsLog` says which logs do. Throws VARVE_CORRUPTION when a segment or blob
- * file that the version names is missing.
+ * Those of the names in the directory that nothing needs; `keepsLog` says which logs are needed. Throws VARVE_CORRUPTION when
+ * a segment or blob file that the version names is missing.
  */
 export function findOrphans(
-  fs: FileSystem,
   directory: string,
+  names: readonly string[],
   options: {
     readonly version: Version
     readonly manifestNumber: number
@@ -32,7 +32,6 @@ export function findOrphans(
   },
 ): string[] {
   const { version, manifestNumber, keepsLog } = options
-  const names = fs.list(directory)
   checkFilesPresent(directory, version, names)
   return names.filter((name) => {
     const parsed = parseFileName(name)

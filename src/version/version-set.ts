@@ -15,12 +15,13 @@ import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { hasCode, VarveError } from '../base/errors.ts'
 import { systemCode } from '../env/disk-errors.ts'
-import { joinPath, manifestFileName, parseFileName } from '../env/file-names.ts'
+import { joinPath, manifestFileName } from '../env/file-names.ts'
 import type { FileStat, FileSystem } from '../env/file-system.ts'
 import { applyEdit } from './apply-edit.ts'
 import { installCurrent, prepareCurrent } from './current-file.ts'
 import { isCleanClose } from './epochs.ts'
-import { FileLifetimes, type UnreachableFile } from './file-lifetimes.ts'
+import { FileLifetimes, filesAddedBy, type UnreachableFile } from './file-lifetimes.ts'
+import { firstFreeFileNumber, firstFreeNumber, hasLaterLog } from './file-numbers.ts'
 import { installEdit } from './install-edit.ts'
 import { loadManifest, type LoadedManifest } from './manifest-reader.ts'
 import { ManifestWriter } from './manifest-writer.ts'
@@ -43,8 +44,12 @@ export interface VersionSetOptions {
 /** What opening found, beside the version. */
 export interface Recovered {
   readonly versions: VersionSet
-  /** The store was closed cleanly and these are the very files. */
+  /** The store was closed cleanly and these are the very files: the log ends where the record says. */
+  readonly wasClosed: boolean
+  /** And no writer has begun to take them over since. */
   readonly isClean: boolean
+  /** Names in the directory. */
+  readonly names: readonly string[]
   readonly manifest: Pick<LoadedManifest, 'number' | 'path' | 'bytes' | 'stat' | 'torn'>
 }
 
@@ -126,12 +131,15 @@ export class VersionSet {
     if (loaded === undefined) return undefined
     const current = new Version(loaded.versionId, loaded.parts, lifetimes)
     const { state } = current
+    const names = options.fs.list(options.directory)
     // Also beyond what a crash left behind: a number never means two files.
-    const nextFile = Math.max(state.nextFileNumber, firstFreeFileNumber(options))
+    const nextFile = Math.max(state.nextFileNumber, firstFreeNumber(names))
     const numbers = { manifest: loaded.number, nextFile }
     const versions = new VersionSet(options, current, lifetimes, numbers)
     start()
-    return { versions, isClean: isCleanClose(state, loaded.stat), manifest: loaded }
+    const wasClosed = isCleanClose(state, loaded.stat)
+    const isClean = wasClosed && !hasLaterLog(names, state)
+    return { versions, wasClosed, isClean, names, manifest: loaded }
   }
 
   /**
@@ -205,6 +213,14 @@ export class VersionSet {
   }
 
   /**
+   * The edit by which a writer takes the store over, in a whole new manifest. `syncLogs` makes the logs durable that the edit
+   * names: side by side with the manifest, and before that is in force. Its failure is final.
+   */
+  takeOver(edit: EditSource, syncLogs: () => Promise<void>): Promise<Version> {
+    return this.#enqueue(() => this.#apply(edit, true, syncLogs))
+  }
+
+  /**
    * The last edit before a close: records where the log ends, and these very files. The log must be durable up to there. Anything
    * that is applied afterwards takes the record away.
    */
@@ -240,7 +256,11 @@ export class VersionSet {
     return result
   }
 
-  async #apply(source: EditSource, isRewrite: boolean): Promise<Version> {
+  async #apply(
+    source: EditSource,
+    isRewrite: boolean,
+    syncLogs?: () => Promise<void>,
+  ): Promise<Version> {
     if (this.#failure !== undefined) throw this.#failure
     const edit = typeof source === 'function' ? source(this.#current) : source
     const old = this.#manifestNumber
@@ -259,7 +279,7 @@ export class VersionSet {
     )
     const next = new Version(this.#current.id + 1, applied.parts, this.#lifetimes)
     try {
-      if (isNew) await this.#writeManifest(next, manifestNumber)
+      if (isNew) await this.#writeManifest(next, manifestNumber, syncLogs)
       else await this.#append(applied.edit)
     } catch (error) {
       // Known not to be in force: a full disk needs the room of what the edit was to add.
@@ -295,8 +315,12 @@ export class VersionSet {
     })
   }
 
-  /** Writes `next` whole to a new manifest and puts it in force. */
-  async #writeManifest(next: Version, number: number): Promise<void> {
+  /** Writes `next` whole to a new manifest and puts it in force, when `syncLogs` has ended too. */
+  async #writeManifest(
+    next: Version,
+    number: number,
+    syncLogs: () => Promise<void> = () => Promise.resolve(),
+  ): Promise<void> {
     const fs = this.#fs
     const directory = this.#directory
     const edits = snapshotEdits(next).map(encodeEdit)
@@ -312,7 +336,7 @@ export class VersionSet {
           onSyncing()
           // Side by side: opening a store waits for little else. The directory before the rename too: else a power cut can
           // keep a CURRENT that names a manifest which the directory has lost.
-          await allDone([writer.sync(), prepared.sync(), fs.syncDirectory(directory)])
+          await allDone([syncLogs(), writer.sync(), prepared.sync(), fs.syncDirectory(directory)])
         } finally {
           prepared.close()
         }
@@ -385,25 +409,6 @@ function lifetimesFor(options: VersionSetOptions): { lifetimes: FileLifetimes; s
     if (isStarted) options.onUnreachable?.(files)
   })
   return { lifetimes, start: () => (isStarted = true) }
-}
-
-/** Above every number that a file in the directory has. */
-export function firstFreeFileNumber(options: Pick<VersionSetOptions, 'fs' | 'directory'>): number {
-  let next = 1
-  for (const name of options.fs.list(options.directory)) {
-    next = Math.max(next, (parseFileName(name)?.number ?? 0) + 1)
-  }
-  return next
-}
-
-function filesAddedBy(edit: VersionEdit): UnreachableFile[] {
-  return [
-    ...(edit.additions ?? []).map(({ meta }) => ({
-      type: 'segment' as const,
-      number: meta.number,
-    })),
-    ...(edit.blobAdditions ?? []).map(({ number }) => ({ type: 'blob' as const, number })),
-  ]
 }
 
 function ignore(): void {}

@@ -102,6 +102,12 @@ export class CommitPipeline {
     if (!this.isEmpty) this.#schedule()
   }
 
+  /** Refuses what waits; what comes later is looked at anew. */
+  refuseWaiting(error: VarveError): void {
+    this.#pausedUntilResume = false
+    this.#refuseAll(error)
+  }
+
   /** Resolves when nothing waits any more (everything was written or refused). */
   drained(): Promise<void> {
     if (this.isEmpty) return Promise.resolve()

@@ -84,6 +84,7 @@ export class Life {
   #handles = new Map<Name, Keyspace>()
   #consumers = new Map<string, Consumer>()
   #fill: number
+  #latestAtOpen = 0
 
   constructor(start: LifeStart) {
     this.#start = start
@@ -106,6 +107,8 @@ export class Life {
     promised.exists = true
     promised.epochs = this.store.history().epochs
     promised.unseenOpens = 0
+    promised.hasShownNews = false
+    this.#latestAtOpen = this.store.history().latest
     this.#handles = new Map([['default', this.store]])
     this.#look()
   }
@@ -224,6 +227,7 @@ export class Life {
     promise.asked = next
     this.#track(`ack ${name}`, handle.ack(next), () => {
       promise.resolved = Math.max(promise.resolved, next)
+      this.promised.hasShownNews = true
       this.#durable(next - 1)
     })
   }
@@ -433,6 +437,7 @@ export class Life {
   #written(what: string, result: Promise<unknown>, last: number, isSynced: boolean): void {
     this.#track(what, result, () => {
       this.promised.acknowledged = Math.max(this.promised.acknowledged, last)
+      this.promised.hasShownNews = true
       if (isSynced) this.#durable(last)
     })
   }
@@ -446,8 +451,9 @@ export class Life {
   /** What the store says of itself is a promise too. */
   #look(): void {
     if (this.promised.phase !== 'open') return
-    const { durable, floor } = this.store!.history()
+    const { durable, floor, latest } = this.store!.history()
     this.#durable(durable)
+    if (latest > this.#latestAtOpen) this.promised.hasShownNews = true
     this.promised.floor = Math.max(this.promised.floor, floor)
   }
 

@@ -45,6 +45,8 @@ export interface Promised {
   submitted: number
   /** Survives the death of the process. */
   acknowledged: number
+  /** Since the store was opened it has shown an event, or answered a write, that it did not have then. */
+  hasShownNews: boolean
   /** Survives a power cut. */
   durable: number
   /** Highest floor that was seen. */
@@ -63,6 +65,7 @@ export function nothingPromised(): Promised {
     exists: false,
     submitted: 0,
     acknowledged: 0,
+    hasShownNews: false,
     durable: 0,
     floor: 1,
     epochs: [],

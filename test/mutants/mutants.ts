@@ -18,6 +18,7 @@ const FLIPS = 'test/corruption/bit-flips.test.ts'
 const WAL = 'test/wal/wal-recovery.test.ts'
 const WAL_WRITER = 'test/wal/wal-writer.test.ts'
 const VERSIONS = 'test/version/version-set.test.ts'
+const TAKE_OVER = 'test/db/take-over.test.ts'
 const LIFECYCLE = 'test/db/lifecycle.test.ts'
 const MODEL = 'test/model/model.test.ts'
 
@@ -48,9 +49,32 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     what: 'the manifest names new logs before they are durable',
-    file: 'src/db/recovery.ts',
-    changes: [['    await previous!.sync()\n', '']],
+    file: 'src/version/version-set.ts',
+    changes: [['allDone([syncLogs(), writer.sync(),', 'allDone([writer.sync(),']],
     tests: CRASH,
+  },
+  {
+    what: 'a commit is visible before the store is taken over',
+    file: 'src/db/engine.ts',
+    changes: [['this.#takeOver.admit() ?? ', '']],
+    tests: [TAKE_OVER, ...CRASH],
+  },
+  {
+    what: 'old logs are removed before the manifest that does without them',
+    file: 'src/db/recovery.ts',
+    changes: [
+      [
+        '  const finish = async (): Promise<void> => {\n',
+        '  const finish = async (): Promise<void> => {\n    await removeOrphans(fs, directory, orphans)\n',
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
+    what: 'a store that was opened since its clean close, and died, counts as closed',
+    file: 'src/version/version-set.ts',
+    changes: [[' && !hasLaterLog(names, state)', '']],
+    tests: [TAKE_OVER, ...CRASH],
   },
   {
     what: 'an edit takes effect before the manifest is synced',
@@ -68,8 +92,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/version/version-set.ts',
     changes: [
       [
-        'allDone([writer.sync(), prepared.sync(), fs.syncDirectory(directory)])',
-        'allDone([writer.sync(), prepared.sync()])',
+        'allDone([syncLogs(), writer.sync(), prepared.sync(), fs.syncDirectory(directory)])',
+        'allDone([syncLogs(), writer.sync(), prepared.sync()])',
       ],
     ],
     tests: [VERSIONS, 'test/version/crash-cycles.test.ts', ...CRASH],
@@ -135,8 +159,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/db/recovery.ts',
     changes: [
       [
-        "if (role === 'primary' && !isClean) {",
-        "if (role === 'primary' && !isClean && epochs.length === 0) {",
+        "const isUnclean = role === 'primary' && !isClean",
+        "const isUnclean = role === 'primary' && !isClean && state.epochs.length === 0",
       ],
     ],
     tests: [LIFECYCLE, ...CRASH],

@@ -103,7 +103,7 @@ class Life {
       manifestNumber: this.#versions.manifestNumber,
       keepsLog: () => true,
     }
-    for (const name of findOrphans(this.fs, DIRECTORY, options)) {
+    for (const name of findOrphans(DIRECTORY, this.fs.list(DIRECTORY), options)) {
       this.fs.remove(joinPath(DIRECTORY, name))
     }
     const segments = [...current.files(1).history]
