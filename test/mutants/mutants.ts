@@ -204,8 +204,19 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/segment/block-source.ts',
     changes: [
       [
-        'if (checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt)) {',
-        'if (checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt) && at < 0) {',
+        'if (!isSummed && checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt)) {',
+        'if (!isSummed && checksum(bytes, at, checksumAt, this.#seed) !== readU32(bytes, checksumAt) && at < 0) {',
+      ],
+    ],
+    tests: ['test/segment/segment-corruption.test.ts', FLIPS],
+  },
+  {
+    what: 'the checksum of a run of blocks is not compared',
+    file: 'src/base/checksum-run.ts',
+    changes: [
+      [
+        'return checksum(bytes, start, end, this.#seed) === this.#sum >>> 0',
+        'return checksum(bytes, start, end, this.#seed) === this.#sum >>> 0 || start >= 0',
       ],
     ],
     tests: ['test/segment/segment-corruption.test.ts', FLIPS],

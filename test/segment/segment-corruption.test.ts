@@ -6,8 +6,9 @@ import { checksum } from '../../src/base/checksum.ts'
 import { hasCode, VarveError } from '../../src/base/errors.ts'
 import { FragmentedRanges } from '../../src/base/range-tombstones.ts'
 import { BlockCache } from '../../src/block/block-cache.ts'
+import { runReadsSync } from '../../src/block/read-fully.ts'
 import { EntryArena } from '../../src/segment/entry-arena.ts'
-import { readSegmentFooter, sectionPlaces } from '../../src/segment/opened-segment.ts'
+import { openSteps, readSegmentFooter, sectionPlaces } from '../../src/segment/opened-segment.ts'
 import { salvageEntries } from '../../src/segment/segment-salvage.ts'
 import { FoundEntry, SegmentReader } from '../../src/segment/segment-reader.ts'
 import {
@@ -154,6 +155,36 @@ function forge(written: WrittenSegment, random: (n: number) => number): Buffer {
   }
   writeU32(bytes, end, checksum(bytes, start, end, seed))
   return bytes
+}
+
+test('a damaged block is refused by a gather of all entries, and of no other block', async () => {
+  const segment = makeSegment(9, SHAPE)
+  const written = writeSegment(segment)
+  const footer = readSegmentFooter(written.fs.openRead(written.path))
+  const random = randomFrom(6)
+  const all = Int32Array.from(segment.entries.keys())
+  for (let round = 0; round < 60; round++) {
+    const bytes = Buffer.from(written.bytes)
+    const at = random(footer.parts.dataBytes)
+    bytes[at]! ^= 1 << random(8)
+    const reader = changed(written, bytes)
+    const damaged = blockAt(written, at)
+    const gather = (ordinals: Int32Array): Promise<unknown> =>
+      reader.gather(ordinals, ordinals.length, new EntryArena({ limitBytes: 2 ** 20 }), true)
+    await expect(gather(all)).rejects.toThrow(/the checksum of a block does not fit/)
+    const others = all.filter((ordinal) => reader.blockOf(ordinal) !== damaged)
+    await expect(gather(others)).resolves.toMatchObject({ gathered: others.length })
+  }
+})
+
+function blockAt(written: WrittenSegment, position: number): number {
+  const { index } = runReadsSync(
+    written.fs.openRead(written.path),
+    openSteps(written.path, written.bytes.length, written.meta),
+  )
+  let block = 0
+  while (index.positions[block + 1]! <= position) block++
+  return block
 }
 
 test('a compressed block cannot become more than the footer allows', () => {
