@@ -95,7 +95,9 @@ async function repairLocked(
   if (fs.stat(directory) === undefined) throw notFound(location)
   const lock = await fs.lock(directory)
   try {
-    return await new Repair(fs, directory, signal).run()
+    const found = await new Repair(fs, directory, signal).run(await salvageManifest(fs, directory))
+    // What the manifest tells is not enough to place every segment: the segments alone are.
+    return found ?? (await new Repair(fs, directory, signal).run(undefined))!
   } finally {
     await lock.release()
   }
@@ -128,10 +130,9 @@ class Repair {
     this.#signal = signal
   }
 
-  async run(): Promise<RepairReport> {
-    const manifest =
-      (await salvageManifest(this.#fs, this.#directory)) ??
-      (await rebuildManifest(this.#fs, this.#directory))
+  /** `salvaged`: undefined where it is to do without any manifest. Undefined when it is to be tried so. */
+  async run(salvaged: SalvagedManifest | undefined): Promise<RepairReport | undefined> {
+    const manifest = salvaged ?? (await rebuildManifest(this.#fs, this.#directory))
     if (manifest === undefined) throw notFound(this.#directory)
     this.#filesRead++
     this.#isDamaged = manifest.isDamaged
@@ -202,7 +203,7 @@ class Repair {
     manifest: SalvagedManifest,
     segments: SegmentRepair,
     replayed: ReplayedLog,
-  ): Promise<RepairReport> {
+  ): Promise<RepairReport | undefined> {
     const fs = this.#fs
     const directory = this.#directory
     const { state } = manifest.version
@@ -210,9 +211,14 @@ class Repair {
     for (const { firstSeqno, lastSeqno } of replayed.memtables) {
       census.addRange({ from: firstSeqno, to: lastSeqno })
     }
-    const { additions, blobs, merged, lastTimeMs } = manifest.isRebuilt
+    const tree = manifest.isRebuilt
       ? await this.#rebuild(manifest, segments, replayed, census)
       : await this.#adopt(manifest, segments, replayed, census)
+    if (tree === undefined) {
+      segments.discard()
+      return undefined
+    }
+    const { additions, blobs, merged, lastTimeMs } = tree
     const lastFlushedSeqno = additions.reduce(
       (seqno, { meta }) => Math.max(seqno, meta.maxSeqno),
       state.lastFlushedSeqno,
@@ -275,6 +281,9 @@ class Repair {
       directory: this.#directory,
       segments: segments.additions,
       firstLoggedSeqno: firstLogged(replayed),
+      floor: version.state.floor,
+      isDropped: (id) =>
+        version.state.keyspaces.some((one) => one.id === id && one.droppedAt !== undefined),
       census,
       reserve: (count) => {
         const first = this.#nextFileNumber
@@ -289,13 +298,13 @@ class Repair {
     return { ...tree, blobs: version.blobs }
   }
 
-  /** Takes in what lost edits had made, as far as its place can be told; sets the rest aside. */
+  /** Takes in what lost edits had made; undefined when that has events and its place cannot be told. */
   async #adopt(
     { version, unknown, vanished }: SalvagedManifest,
     segments: SegmentRepair,
     replayed: ReplayedLog,
     census: SeqnoCensus,
-  ): Promise<InstalledTree> {
+  ): Promise<InstalledTree | undefined> {
     const { floor } = version.state
     await segments.count(census)
     const additions = [...segments.additions]
@@ -317,7 +326,8 @@ class Repair {
       this.#checkAborted()
       this.#filesRead++
       const one = await adoptSegment(options, number)
-      if (one === undefined) {
+      if (one === 'unplaced') return undefined
+      if (one === 'useless') {
         this.#damagedFiles.push(this.#path(segmentFileName(number)))
         continue
       }

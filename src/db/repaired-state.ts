@@ -1,7 +1,7 @@
 /**
  * What the state of a repaired store follows from: its segments, and what its logs still hold.
  */
-import type { ConsumerRecord, StoreState } from '../version/store-state.ts'
+import type { ConsumerRecord, KeyspaceRecord, StoreState } from '../version/store-state.ts'
 import type { SegmentAddition } from '../version/version-edit.ts'
 import type { ReplayedLog } from './log-replay.ts'
 import { mergeKeyspaceOptions } from './options.ts'
@@ -37,12 +37,23 @@ export function withUnknownKeyspaces(
   ])
   for (const id of [...ids].sort((a, b) => a - b)) {
     if (keyspaces.some((known) => known.id === id)) continue
-    let name = `recovered-${id}`
+    const record = recoveredKeyspace(id)
+    let { name } = record
     while (keyspaces.some((known) => known.name === name)) name += '-'
-    keyspaces.push({ id, name, options: mergeKeyspaceOptions({}, undefined), droppedAt: undefined })
+    keyspaces.push({ ...record, name })
   }
   const last = keyspaces.reduce((most, { id }) => Math.max(most, id), 0)
   return { keyspaces, nextKeyspaceId: Math.max(state.nextKeyspaceId, last + 1) }
+}
+
+/** One of which only the data is left. */
+export function recoveredKeyspace(id: number): KeyspaceRecord {
+  return {
+    id,
+    name: `recovered-${id}`,
+    options: mergeKeyspaceOptions({}, undefined),
+    droppedAt: undefined,
+  }
 }
 
 /** Consumers whose next event is gone are lost; acks in the logs count. */

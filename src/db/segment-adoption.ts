@@ -46,26 +46,30 @@ export interface Adopted {
   readonly blobs: readonly BlobFileMeta[]
 }
 
-/** Takes the segment in, its events too; undefined when it is damaged, or nobody can tell where it belongs. */
+/**
+ * Takes the segment in, its events too. 'useless': it is damaged, or all that it says stands elsewhere. 'unplaced': it has
+ * events that nobody else has, and nobody can tell where it belongs.
+ */
 export async function adoptSegment(
   options: AdoptionOptions,
   number: number,
-): Promise<Adopted | undefined> {
+): Promise<Adopted | 'useless' | 'unplaced'> {
   const { fs, directory, floor, census } = options
   const file = fs.openRead(joinPath(directory, segmentFileName(number)))
   try {
     const meta = await wholeMeta(file, number)
-    if (meta === undefined) return undefined
-    const level = placeFor(options, meta)
-    if (level === undefined) return undefined
+    if (meta === undefined) return 'useless'
     const events = await salvageEvents(file, floor)
-    for (let i = 0; i < (events?.count ?? 0); i++) {
-      if (census.has(events!.seqnos[i]!)) return undefined
-    }
-    if (level === 'history' && (events?.count ?? 0) === 0) return undefined
+    const seqnos = events?.seqnos.subarray(0, events.count) ?? new Float64Array(0)
+    const known = seqnos.reduce((count, seqno) => count + (census.has(seqno) ? 1 : 0), 0)
+    const level = placeFor(options, meta)
+    if (known === seqnos.length && (known > 0 || level === 'history')) return 'useless'
+    if (known > 0) return 'unplaced'
     const blobs = await blobsOf(options, meta)
-    if (blobs === undefined) return undefined
-    for (let i = 0; i < (events?.count ?? 0); i++) census.add(events!.seqnos[i]!)
+    if (level === undefined || blobs === undefined) {
+      return seqnos.length > 0 && meta.maxSeqno < options.firstLoggedSeqno ? 'unplaced' : 'useless'
+    }
+    for (const seqno of seqnos) census.add(seqno)
     return { addition: { keyspaceId: meta.keyspaceId, level, meta }, blobs }
   } finally {
     file.close()

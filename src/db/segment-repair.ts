@@ -45,6 +45,7 @@ export class SegmentRepair {
   isDamaged = false
   readonly #options: SegmentRepairOptions
   readonly #goodBlobs = new Set<number>()
+  readonly #written: string[] = []
   /** Undefined: gone. */
   readonly #damagedBlobs = new Map<number, BlobReader | undefined>()
 
@@ -123,6 +124,12 @@ export class SegmentRepair {
     }
   }
 
+  /** Removes what it wrote: nothing is to come of it. */
+  discard(): void {
+    const { fs } = this.#options
+    for (const path of this.#written) if (fs.stat(path) !== undefined) fs.remove(path)
+  }
+
   close(): void {
     for (const reader of this.#damagedBlobs.values()) reader?.close()
     this.#damagedBlobs.clear()
@@ -134,6 +141,7 @@ export class SegmentRepair {
     const number = allocate()
     const path = this.#path(segmentFileName(number))
     const output = fs.create(path)
+    this.#written.push(path)
     const writer = new SegmentWriter(output, {
       number,
       keyspaceId: meta.keyspaceId,

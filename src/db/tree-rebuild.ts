@@ -28,6 +28,10 @@ export interface TreeRebuildOptions {
   readonly segments: readonly SegmentAddition[]
   /** Commits of the logs begin here; whatever is newer stands in the logs. */
   readonly firstLoggedSeqno: number
+  /** The floor as far as it is known. */
+  readonly floor: number
+  /** What is left of one is history. */
+  readonly isDropped: (keyspaceId: number) => boolean
   /** Events of the logs; those of the segments that are chosen are added. */
   readonly census: SeqnoCensus
   /** Reserves so many file numbers; returns the first. */
@@ -54,12 +58,12 @@ const SEGMENT_BYTES = 64 * 2 ** 20
 
 /** New files are synced when it resolves, their directory is not; nothing that was there has changed. */
 export async function rebuildTree(options: TreeRebuildOptions): Promise<RebuiltTree> {
-  const { segments, census } = options
+  const { segments, census, floor, isDropped } = options
   const chosen = await choose(options)
   const last = chosen.reduce((seqno, { addition }) => Math.max(seqno, addition.meta.maxSeqno), 0)
   for (const { events } of chosen) countEvents(census, events)
   // As repair will put it: below it events may be dropped.
-  const dropFloor = (census.missing({ from: 1, to: last }).at(-1)?.to ?? 0) + 1
+  const dropFloor = (census.missing({ from: floor, to: last }).at(-1)?.to ?? floor - 1) + 1
 
   const additions: SegmentAddition[] = []
   const merged: SegmentMeta[] = []
@@ -67,6 +71,7 @@ export async function rebuildTree(options: TreeRebuildOptions): Promise<RebuiltT
   for (const { addition } of chosen) {
     const { keyspaceId, level, meta } = addition
     if (level === 'history') additions.push(addition)
+    else if (isDropped(keyspaceId)) additions.push({ keyspaceId, level: 'history', meta })
     else if (live.get(keyspaceId)?.push(meta) === undefined) live.set(keyspaceId, [meta])
   }
   for (const [keyspaceId, metas] of live) {
@@ -87,11 +92,12 @@ export async function rebuildTree(options: TreeRebuildOptions): Promise<RebuiltT
 }
 
 async function choose(options: TreeRebuildOptions): Promise<Candidate[]> {
-  const { fs, directory, segments, firstLoggedSeqno } = options
+  const { fs, directory, segments, firstLoggedSeqno, isDropped } = options
   const candidates: Candidate[] = []
   for (const addition of segments.toSorted((a, b) => b.meta.number - a.meta.number)) {
-    const { meta } = addition
+    const { keyspaceId, level, meta } = addition
     if (meta.maxSeqno >= firstLoggedSeqno) continue
+    if (meta.events === 0 && (level === 'history' || isDropped(keyspaceId))) continue
     const file = fs.openRead(joinPath(directory, segmentFileName(meta.number)))
     try {
       candidates.push({ addition, events: await salvageEvents(file, 1) })

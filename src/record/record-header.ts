@@ -29,3 +29,5 @@ export const RECORD_VERSION_EDIT = 4
 export const RECORD_SYNC_MARK = 5
 /** Types with this bit may be skipped by a reader that does not know them; any other unknown type is a newer format. */
 export const RECORD_TYPE_IGNORABLE = 0x8000
+/** In a manifest, behind its snapshot: the first edit of that once more. Only repair reads it. */
+export const RECORD_STATE_COPY: number = RECORD_TYPE_IGNORABLE | 1

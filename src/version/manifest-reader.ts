@@ -258,8 +258,6 @@ class ManifestLoad {
 
   #apply(edit: StoredEdit): void {
     const { offset } = this.#reader
-    for (const { meta } of edit.additions ?? []) this.named.add(meta.number)
-    for (const number of edit.removals ?? []) this.named.add(number)
     const applied = applyEdit(this.parts, edit, {
       lifetimes: this.#lifetimes,
       isStored: true,
@@ -267,6 +265,9 @@ class ManifestLoad {
         throw this.#reader.corruption(offset, `manifest: ${reason}`)
       },
     })
+    // Only now: where it does not fit, it speaks of nothing.
+    for (const { meta } of edit.additions ?? []) this.named.add(meta.number)
+    for (const number of edit.removals ?? []) this.named.add(number)
     installEdit(this.#lifetimes, applied, this.versionId + 1)
     this.#lifetimes.end(this.versionId)
     this.versionId++

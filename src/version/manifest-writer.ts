@@ -6,7 +6,11 @@ import { assert } from '../base/assert.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import { type WritableFile, writeFully } from '../env/file-system.ts'
 import { frameRecord, sealRecord } from '../record/record-frame.ts'
-import { RECORD_SYNC_MARK, RECORD_VERSION_EDIT } from '../record/record-header.ts'
+import {
+  RECORD_STATE_COPY,
+  RECORD_SYNC_MARK,
+  RECORD_VERSION_EDIT,
+} from '../record/record-header.ts'
 import { encodeManifestHeader, MANIFEST_SEED } from './manifest-header.ts'
 
 export class ManifestWriter {
@@ -35,10 +39,11 @@ export class ManifestWriter {
     return this.#isBroken
   }
 
-  /** Header and the edits of the snapshot; not synced. */
+  /** Header, the edits of the snapshot, and the first of them, which holds the state, once more; not synced. */
   writeSnapshot(edits: readonly Uint8Array[]): void {
     this.#append(encodeManifestHeader({ snapshotEdits: edits.length }))
     for (const edit of edits) this.append(edit)
+    if (edits[0] !== undefined) this.#append(frameRecord(RECORD_STATE_COPY, edits[0]))
   }
 
   /** Appends an encoded edit, not synced. Throws Node's error when not all of it was taken. */

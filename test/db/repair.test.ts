@@ -287,49 +287,59 @@ test('whichever edit of a manifest is damaged, its segments are taken in from wh
   }
 })
 
-test('without any manifest the segments and logs tell what is there', async () => {
-  for (const damage of ['remove', 'first record'] as const) {
-    const { open, fs } = fixture({ blobThresholdBytes: 500, blockBytes: 512, segmentBytes: 16_384 })
-    let db = await open({}, APART)
-    const other = await db.keyspace('other')
-    for (let round = 0; round < 6; round++) {
-      for (let i = round % 2; i < 300; i += 1 + (round % 3)) {
-        await db.put(`key${i}`, `value ${round} ${i}`.repeat(i % 50 === 0 ? 100 : 3))
-        if (i % 7 === round) await db.delete(`key${i + 1}`)
-        if (i % 10 === 0) await other.put(`other${i}`, `round ${round}`)
-      }
-      if (round === 3) await db.deleteRange('key20', 'key25')
-      await db.flush()
-      // Levels whose seqnos lie between each other's.
-      if (round === 2) await db.compact()
-      if (round === 4) await db.compact({ start: 'key1', end: 'key2' })
+/** Six rounds over two keyspaces, in levels whose seqnos lie between each other's; a third keyspace was dropped. */
+async function layered() {
+  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512, segmentBytes: 16_384 })
+  const db = await made.open({}, APART)
+  const other = await db.keyspace('other')
+  const dropped = await db.keyspace('dropped')
+  for (let round = 0; round < 6; round++) {
+    for (let i = round % 2; i < 300; i += 1 + (round % 3)) {
+      await db.put(`key${i}`, `value ${round} ${i}`.repeat(i % 50 === 0 ? 100 : 3))
+      if (i % 7 === round) await db.delete(`key${i + 1}`)
+      if (i % 10 === 0) await other.put(`other${i}`, `round ${round}`)
+      if (round < 2) await dropped.put(`dropped${i % 10}`, `round ${round}`)
     }
-    await db.put('last', 'in the log')
-    const entries = await db.entries().all()
-    const others = await other.entries().all()
-    const events = await collect(db.scanSinceSeqno(1))
-    const { storeId, latest } = db.history()
-    const { token } = db.scanSinceSeqno(1)
-    await db.close()
+    if (round === 2) await db.dropKeyspace('dropped')
+    if (round === 3) await db.deleteRange('key20', 'key25')
+    await db.flush()
+    if (round === 1) await db.compact()
+    if (round === 4) await db.compact({ start: 'key1', end: 'key2' })
+  }
+  await db.consumer('index', { from: 10 })
+  await db.put('last', 'in the log')
+  const entries = await db.entries().all()
+  const others = await other.entries().all()
+  const events = await collect(db.scanSinceSeqno(1))
+  const { storeId, latest } = db.history()
+  const { token } = db.scanSinceSeqno(1)
+  await db.close()
+  return { ...made, entries, others, events, storeId, latest, token }
+}
 
+test('without any manifest the segments and logs tell what is there', async () => {
+  for (const damage of ['removed', 'zeros'] as const) {
+    const { open, fs, entries, others, events, storeId, latest, token } = await layered()
     const [manifest] = filesOf(fs, 'MANIFEST')
-    if (damage === 'remove') for (const path of [manifest!, `${LOCATION}/CURRENT`]) fs.remove(path)
-    else flip(fs, manifest!, 100)
+    if (damage === 'removed') for (const path of [manifest!, `${LOCATION}/CURRENT`]) fs.remove(path)
+    else fs.corrupt(manifest!, 0, new Uint8Array(fs.files().get(manifest!)!.length))
     expect(await codeOf(() => open())).toBe('VARVE_CORRUPTION')
 
     expect(await repair(fs)).toMatchObject({
-      filesSetAside: damage === 'remove' ? [] : [expect.stringContaining('MANIFEST')],
+      filesSetAside: damage === 'removed' ? [] : [expect.stringContaining('MANIFEST')],
       eventsKept: latest,
       seqnosLost: [],
       floor: 1,
     })
-    db = await open({}, APART)
+    const db = await open({}, APART)
     expect(db.keyspaces()).toEqual(['default', 'recovered-2'])
     expect(await db.entries().all()).toEqual(entries)
     expect(await (await db.keyspace('recovered-2')).entries().all()).toEqual(others)
-    const renamed = events.map((event) =>
-      event.keyspace === 'other' ? { ...event, keyspace: 'recovered-2' } : event,
-    )
+    const names = { default: 'default', other: 'recovered-2', dropped: 'recovered-3' }
+    const renamed = events.map((event) => ({
+      ...event,
+      keyspace: names[event.keyspace as keyof typeof names],
+    }))
     expect(await collect(db.scanSinceSeqno(1))).toEqual(renamed)
     expect(db.history()).toMatchObject({ epoch: 2, latest })
     expect(db.history().storeId).not.toBe(storeId)
@@ -338,5 +348,53 @@ test('without any manifest the segments and logs tell what is there', async () =
     expect(await db.put('again', '1')).toBe(latest + 1)
     await db.close()
     expect(await repair(fs)).toMatchObject({ filesSetAside: [], seqnosLost: [] })
+  }
+})
+
+test('wherever a manifest is damaged at its beginning, names, consumers and the id of the store survive', async () => {
+  const made = await layered()
+  const [manifest] = filesOf(made.fs, 'MANIFEST')
+  const bytes = made.fs.files().get(manifest!)!
+  // The header, the state, the state once more.
+  for (const record of recordsOf(bytes).slice(0, 3)) {
+    const fs = made.fs.crash('kept')
+    flip(fs, manifest!, record + 30)
+    expect(await repair(fs)).toMatchObject({ eventsKept: made.latest, seqnosLost: [], floor: 1 })
+    const db = await made.open({ environment: { fs } }, APART)
+    expect(db.keyspaces()).toEqual(['default', 'other'])
+    expect(await db.entries().all()).toEqual(made.entries)
+    expect(await (await db.keyspace('other')).entries().all()).toEqual(made.others)
+    expect(await collect(db.scanSinceSeqno(made.token))).toEqual(made.events)
+    expect(db.consumers()).toMatchObject([{ name: 'index', position: 10, state: 'active' }])
+    expect(db.history()).toMatchObject({ storeId: made.storeId, epoch: 2, latest: made.latest })
+    expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+    await db.put('again', '1')
+    await db.compact()
+    expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+    await db.close()
+  }
+})
+
+test('whichever edit is damaged, every entry of a layered store is kept', async () => {
+  const made = await layered()
+  const [manifest] = filesOf(made.fs, 'MANIFEST')
+  const records = recordsOf(made.fs.files().get(manifest!)!)
+  const values = (entries: readonly (readonly [Buffer, Buffer])[]): string[] =>
+    entries.map(([key, value]) => `${String(key)}=${String(value)}`)
+  for (const record of records.slice(3)) {
+    const fs = made.fs.crash('kept')
+    flip(fs, manifest!, record + 12)
+    const report = await repair(fs)
+    expect(report).toMatchObject({ eventsKept: made.latest, seqnosLost: [], floor: 1 })
+    const db = await made.open({ environment: { fs } }, APART)
+    const names = db.keyspaces()
+    expect(values(await db.entries().all())).toEqual(values(made.entries))
+    const other = await db.keyspace(names.includes('other') ? 'other' : 'recovered-2')
+    expect(values(await other.entries().all())).toEqual(values(made.others))
+    expect((await collect(db.scanSinceSeqno(1))).map(({ seqno }) => seqno)).toEqual(
+      made.events.map(({ seqno }) => seqno),
+    )
+    expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+    await db.close()
   }
 })
