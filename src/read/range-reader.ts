@@ -101,7 +101,10 @@ export class RangeReader<T extends EntryItem | Buffer> {
     const visible = this.#visible
     const content = this.#options.content
     while (this.#left > 0) {
-      if (target.length >= max || this.#batchBytes >= BATCH_BYTES_MAX) return GATHERED_ENOUGH
+      if (target.length >= max || this.#batchBytes >= BATCH_BYTES_MAX) {
+        visible.ownKey()
+        return GATHERED_ENOUGH
+      }
       if (!this.#hasMoved) this.#move()
       if (!visible.valid) {
         if (visible.blocked) return GATHER_BLOCKED

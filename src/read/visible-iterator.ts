@@ -134,6 +134,11 @@ export abstract class VisibleIterator {
     this.isLastKnown = true
   }
 
+  /** The bytes that `keepKey` named go to somebody who may write to them. */
+  ownKey(): void {
+    if (this.isLastKnown) this.copyKey(this.#lastBytes, this.#lastStart, this.#lastEnd)
+  }
+
   close(): void {
     this.valid = false
     this.blocked = false

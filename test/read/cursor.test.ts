@@ -8,7 +8,7 @@ import { type DecodedRange, type KeyBounds, keyRange } from '../../src/read/key-
 import { openSyncIterator } from '../../src/read/sync-iterator.ts'
 import { commit, removeRange } from '../memtable/commits.ts'
 import { histories, keys } from './histories.ts'
-import { BLOB_MIN, KEYSPACE, naiveState, type Step, TestView } from './test-view.ts'
+import { BLOB_MIN, KEYSPACE, naiveState, type Step, type Stretch, TestView } from './test-view.ts'
 
 const keyspace = { id: KEYSPACE, name: 'test', operator: mergeOperators.append }
 const everything: DecodedRange = {
@@ -112,6 +112,31 @@ describe('a cursor', () => {
       }),
       { numRuns: 120 },
     )
+  })
+
+  test('reads on undisturbed when its caller writes over every item', async () => {
+    const older = puts(3000, 'a value of some bytes ').filter((_, i) => i % 2 === 0)
+    // Many versions of a key make a cursor seek, in all segments: one of them goes back by a block for it.
+    const newer: Step[] = []
+    for (let i = 1; i < 3000; i += 26) {
+      for (let version = 0; version < 40; version++) {
+        newer.push({ type: 'put', key: name(i), value: `version ${version}` })
+      }
+    }
+    const history: Stretch[] = [
+      { place: 'L0', steps: older },
+      { place: 'L0', steps: newer },
+    ]
+    const view = new TestView(history, { cacheBytes: 1 })
+    const seen: [string, string][] = []
+    const cursor = entries(view)
+    for (;;) {
+      const items = await cursor.nextBatch(1)
+      if (items.length === 0) break
+      seen.push(text(items[0]!))
+      for (const bytes of items[0]!) bytes.fill(0xff)
+    }
+    expect(seen).toEqual(naiveState(history, view.latest))
   })
 
   test('reads the state of its creation while the memtable is written', async () => {
