@@ -64,7 +64,7 @@ export class RangeReader<T extends EntryItem | Buffer> {
   readonly #visible: VisibleIterator
   readonly #pool: ResultPool
   readonly #keySource = new WordSource()
-  readonly #valueSource = new WordSource()
+  readonly #valueSource: WordSource
   #left: number
   #isStarted = false
   /** The last move is finished, its entry not taken yet. */
@@ -76,6 +76,7 @@ export class RangeReader<T extends EntryItem | Buffer> {
     const { view, keyspace, range, snapshot, content, mayRead } = options
     this.#options = options
     this.#pool = view.scratch.pool
+    this.#valueSource = new WordSource(view.scratch.lent)
     this.#left = isEmptyRange(range) ? 0 : range.limit
     const visible = {
       source: mergeSources(this.#left === 0 ? [] : sourcesOf(options)),
@@ -242,6 +243,7 @@ function sourcesOf({
   keyspace,
   range,
   snapshot,
+  content,
   mayRead,
 }: RangeReaderOptions): EntryIterator[] {
   const sources: EntryIterator[] = []
@@ -249,8 +251,10 @@ function sourcesOf({
     if (memtable.isEmpty || memtable.firstSeqno > snapshot) continue
     if (memtable.keyspaceIds().includes(keyspace.id)) sources.push(memtable.iterator(keyspace.id))
   }
+  // Values are handed out where they stand, except where large chunks pay: on a slow disk.
+  const lent = mayRead && content !== 'keys' ? view.scratch.lent : undefined
   const open = (meta: SegmentMeta): EntryIterator =>
-    view.segments.reader(meta).iterator({ mayRead })
+    view.segments.reader(meta).iterator({ mayRead, lent })
   const { levels } = view.version.files(keyspace.id)
   for (let i = 0; i < levels.length; i++) {
     const level = levels[i]!

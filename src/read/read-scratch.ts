@@ -13,6 +13,8 @@ export interface AbandonedPins {
 export class ReadScratch {
   readonly pool: ResultPool = new ResultPool()
   readonly walk: VersionWalk = new VersionWalk()
+  /** Memory of iterators that nobody writes to again: what stands there need not be copied for the caller. */
+  readonly lent: WeakSet<Uint8Array> = new WeakSet()
   readonly abandoned: FinalizationRegistry<AbandonedPins> = new FinalizationRegistry((pins) => {
     pins.abandon()
   })

@@ -41,12 +41,21 @@ const SOURCES_MAX = 8
  */
 export class WordSource {
   words: Int32Array = NO_WORDS
-  /** Where the array begins, in bytes of `words`. */
+  /** The array is lent: results are where they stand, in this memory. */
+  lentMemory: ArrayBuffer | undefined = undefined
+  /** Where the array begins, in bytes of `words` or `lentMemory`. */
   base = 0
+  readonly #lent: WeakSet<Uint8Array> | undefined
   #current: Uint8Array | undefined = undefined
   #arrays: Uint8Array[] = []
   #views: Int32Array[] = []
+  #memories: (ArrayBuffer | undefined)[] = []
   #next = 0
+
+  /** `lent`: arrays that nobody writes to again. */
+  constructor(lent?: WeakSet<Uint8Array>) {
+    this.#lent = lent
+  }
 
   /** Makes `words` and `base` those of `bytes`. */
   attach(bytes: Uint8Array): void {
@@ -57,10 +66,15 @@ export class WordSource {
       i = this.#next
       this.#next = (i + 1) % SOURCES_MAX
       this.#arrays[i] = bytes
-      this.#views[i] = new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
+      const isLent = this.#lent?.has(bytes) === true
+      this.#memories[i] = isLent ? (bytes.buffer as ArrayBuffer) : undefined
+      this.#views[i] = isLent
+        ? NO_WORDS
+        : new Int32Array(bytes.buffer, 0, bytes.buffer.byteLength >> 2)
     }
     this.#current = bytes
     this.words = this.#views[i]!
+    this.lentMemory = this.#memories[i]
     this.base = bytes.byteOffset
   }
 }
@@ -100,11 +114,14 @@ export class ResultPool {
     return new OwnedBuffer(this.#memory, at, length)
   }
 
-  /** The same for streams of short results out of the same arrays. */
+  /** The same for streams of results out of the same arrays; not copied where the array is lent. */
   copyFrom(source: WordSource, bytes: Uint8Array, start: number, end: number): Buffer {
     const length = end - start
-    if (length > WORD_COPY_MAX || length === 0) return this.copy(bytes, start, end)
+    if (length === 0) return EMPTY_BYTES
     source.attach(bytes)
+    const lent = source.lentMemory
+    if (lent !== undefined) return new OwnedBuffer(lent, source.base + start, length)
+    if (length > WORD_COPY_MAX) return this.copy(bytes, start, end)
     const from = source.words
     const first = (source.base + start) >> 2
     const count = ((source.base + end + 3) >> 2) - first

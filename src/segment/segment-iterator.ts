@@ -2,12 +2,6 @@
  * Walks the entries of a segment, in both directions, through a private read-ahead buffer: an iterator never fills the block
  * cache, and what it points to cannot be overwritten by others.
  *
- * ```
- *   file      ... | block | block | block | block | ...
- *                 '-------- chunk --------'             read at once, in the direction of the walk; from 16 KiB doubling
- *                                                       up to `readAheadBytes`, and starting over after a seek elsewhere
- * ```
- *
  * A block that is in the cache is copied from there; each other one is checked once, when the walk enters it.
  *
  * The current key is put together in an array of its own: the bytes an entry shares with the block's first key are mostly in
@@ -16,33 +10,15 @@
 import { assert } from '../base/assert.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
-import type { BlockCache } from '../block/block-cache.ts'
-import type { CacheFile } from '../block/cache-file.ts'
 import { BLOCK_SHARED_MAX, blockCount } from '../block/block-format.ts'
 import { entryOffset, firstKeyAt, firstKeyBytes, lowerBound } from '../block/block-search.ts'
-import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
-import type { BlockSource } from './block-source.ts'
-import type { Separators } from './separators.ts'
+import { type IteratedSegment, ReadAhead, type ReadAheadOptions } from './read-ahead.ts'
 
-/** What an iterator needs of an open segment. */
-export interface IteratedSegment {
-  readonly file: ByteSource
-  readonly source: BlockSource
-  /** Undefined: not in key order. */
-  readonly separators: Separators | undefined
-  readonly cache: BlockCache | undefined
-  readonly cached: CacheFile | undefined
-}
-
-export interface SegmentIteratorOptions {
+export interface SegmentIteratorOptions extends ReadAheadOptions {
   /** False: moves that need the disk end `blocked`. */
   readonly mayRead: boolean
-  /** Largest chunk read at once. Default 256 KiB. */
-  readonly readAheadBytes?: number
 }
 
-const READ_AHEAD_BYTES = 2 ** 18
-const FIRST_READ_BYTES = 2 ** 13
 const NO_BLOCK = -1
 
 /** What a move does in the block that it reaches. */
@@ -57,7 +33,6 @@ export class SegmentIterator extends EntryIterator {
   readonly #open: { sync(): IteratedSegment; async(): Promise<IteratedSegment> }
   #segment: IteratedSegment | undefined
   readonly #mayRead: boolean
-  readonly #readAheadBytes: number
   #isClosed = false
 
   /** The current block: its content is bytes[start, end). */
@@ -71,13 +46,7 @@ export class SegmentIterator extends EntryIterator {
   /** So many bytes at the front of `keyBytes` are those of the block's first key. */
   #inPlace = 0
 
-  /** Stored bytes [chunkFrom, chunkTo) of the file. */
-  #chunk: Uint8Array = EMPTY_BYTES
-  #chunkFrom = 0
-  #chunkTo = 0
-  #nextReadBytes = FIRST_READ_BYTES
-  /** The thread pool is writing to a chunk. */
-  #isLoading = false
+  readonly #ahead: ReadAhead
   /** A decompressed block, or one copied from the cache. */
   #raw: Uint8Array = EMPTY_BYTES
 
@@ -97,7 +66,7 @@ export class SegmentIterator extends EntryIterator {
     this.#open = open
     this.#segment = opened
     this.#mayRead = options.mayRead
-    this.#readAheadBytes = options.readAheadBytes ?? READ_AHEAD_BYTES
+    this.#ahead = new ReadAhead(options)
     this.keyBytes = new Uint8Array(BLOCK_SHARED_MAX + 1)
   }
 
@@ -152,33 +121,25 @@ export class SegmentIterator extends EntryIterator {
       return
     }
     const block = this.#pendingBlock
-    const plan = this.#planChunk(block, this.#pendingMove)
-    this.#isLoading = true
-    try {
-      await readFully(this.#segment.file, plan.bytes, 0, plan.length, plan.position)
-    } finally {
-      this.#isLoading = false
-    }
+    const move = this.#pendingMove
+    this.#block = NO_BLOCK
+    await this.#ahead.read(this.#segment, block, move === TO_LAST || move === TO_BEFORE)
     if (this.#isClosed) return
-    this.#takeChunk(plan)
     this.blocked = false
-    this.#arrive(block, this.#pendingMove)
+    this.#arrive(block, move)
   }
 
   override close(): void {
     this.#isClosed = true
     this.valid = false
     this.blocked = false
-    // A chunk that is being written to is left to the garbage collector.
-    if (!this.#isLoading) this.#segment?.cache?.spares.give(this.#chunk)
+    this.#ahead.close(this.#segment)
     this.#segment = undefined
-    this.#chunk = EMPTY_BYTES
     this.#raw = EMPTY_BYTES
     this.#bytes = EMPTY_BYTES
     this.valueBytes = EMPTY_BYTES
     this.#count = 0
     this.#block = NO_BLOCK
-    this.#chunkTo = this.#chunkFrom
   }
 
   #keepSought(key: Uint8Array, start: number, end: number): void {
@@ -209,10 +170,7 @@ export class SegmentIterator extends EntryIterator {
       assert(separators !== undefined, 'only key order is sought in')
       block = separators.locate(this.#sought, 0, this.#soughtBytes, Number.POSITIVE_INFINITY)
     }
-    const position = index.positions[block]!
-    // A seek elsewhere: what follows may be short.
-    if (position < this.#chunkFrom || position > this.#chunkTo)
-      this.#nextReadBytes = FIRST_READ_BYTES
+    this.#ahead.aim(index.positions[block]!)
     this.#arrive(block, move)
   }
 
@@ -267,9 +225,9 @@ export class SegmentIterator extends EntryIterator {
   #enter(segment: IteratedSegment, block: number, move: number): boolean {
     const { source, cache, cached } = segment
     const { index } = source
-    const position = index.positions[block]!
+    const ahead = this.#ahead
     const rawBytes = index.rawBytes(block)
-    const inChunk = position >= this.#chunkFrom && index.positions[block + 1]! <= this.#chunkTo
+    const inChunk = ahead.holds(index, block)
     if (!inChunk && cache !== undefined && cached !== undefined && cached.id >= 0) {
       const slot = cached.directory[block]!
       if (slot >= 0) {
@@ -287,19 +245,20 @@ export class SegmentIterator extends EntryIterator {
     }
     if (!inChunk) {
       if (!this.#mayRead) return false
-      const plan = this.#planChunk(block, move)
-      readFullySync(segment.file, plan.bytes, 0, plan.length, plan.position)
-      this.#takeChunk(plan)
+      // The current block's bytes are given up; should the read fail, nothing is current.
+      this.#block = NO_BLOCK
+      ahead.readSync(segment, block, move === TO_LAST || move === TO_BEFORE)
     }
-    const at = position - this.#chunkFrom
+    const at = index.positions[block]! - ahead.from
     if (source.isPlain(block)) {
-      source.check(this.#chunk, at, block)
-      this.#adopt(block, this.#chunk, at, rawBytes)
+      source.check(ahead.bytes, at, block)
+      ahead.enter(block)
+      this.#adopt(block, ahead.bytes, at, rawBytes)
     } else {
       this.#growRaw(rawBytes)
       // A failure must not leave half a block behind as the current one.
       this.#block = NO_BLOCK
-      source.unpack(this.#chunk, at, block, this.#raw, 0)
+      source.unpack(ahead.bytes, at, block, this.#raw, 0)
       this.#adopt(block, this.#raw, 0, rawBytes)
     }
     return true
@@ -320,38 +279,6 @@ export class SegmentIterator extends EntryIterator {
 
   #growRaw(bytes: number): void {
     if (this.#raw.length < bytes) this.#raw = Buffer.allocUnsafeSlow(bytes)
-  }
-
-  /** Which blocks to read with `block`: those that come next in the direction of the move. */
-  #planChunk(block: number, move: number): { bytes: Uint8Array; position: number; length: number } {
-    const { index } = this.#segment!.source
-    const { positions, count } = index
-    index.check(block)
-    const most = Math.min(this.#nextReadBytes, this.#readAheadBytes)
-    let first = block
-    let last = block + 1
-    if (move === TO_LAST || move === TO_BEFORE) {
-      while (first > 0 && positions[last]! - positions[first - 1]! <= most) index.check(--first)
-    } else {
-      while (last < count && positions[last + 1]! - positions[first]! <= most) index.check(last++)
-    }
-    const position = positions[first]!
-    const length = positions[last]! - position
-    // The current block's bytes are given up by the move that needs these; should the read fail, nothing is current.
-    this.#block = NO_BLOCK
-    this.#chunkTo = this.#chunkFrom
-    if (this.#chunk.length >= length) return { bytes: this.#chunk, position, length }
-    const wanted = Math.max(length, most)
-    const spares = this.#segment!.cache?.spares
-    const bytes = spares === undefined ? Buffer.allocUnsafeSlow(wanted) : spares.take(wanted)
-    return { bytes, position, length }
-  }
-
-  #takeChunk(plan: { bytes: Uint8Array; position: number; length: number }): void {
-    this.#chunk = plan.bytes
-    this.#chunkFrom = plan.position
-    this.#chunkTo = plan.position + plan.length
-    this.#nextReadBytes = Math.min(this.#nextReadBytes * 2, this.#readAheadBytes)
   }
 
   #decode(entryAt: number): void {

@@ -27,14 +27,11 @@ import type { ChangeDirectory } from './change-index.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
 import type { GatherTarget } from './gather-target.ts'
 import { keySteps, type OpenedSegment, openSteps, type SegmentKeys } from './opened-segment.ts'
+import type { IteratedSegment } from './read-ahead.ts'
 import { type BlockVisitor, visitBlocks } from './segment-blocks.ts'
 import type { SegmentFooter } from './segment-footer.ts'
 import { gatherEntries, type GatherResult } from './segment-gather.ts'
-import {
-  type IteratedSegment,
-  SegmentIterator,
-  type SegmentIteratorOptions,
-} from './segment-iterator.ts'
+import { SegmentIterator, type SegmentIteratorOptions } from './segment-iterator.ts'
 import type { SegmentMeta } from './segment-meta.ts'
 import { verifySegment } from './segment-verify.ts'
 

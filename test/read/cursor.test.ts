@@ -139,6 +139,16 @@ describe('a cursor', () => {
     expect(seen).toEqual(naiveState(history, view.latest))
   })
 
+  test('gives values that stay as they are, whatever else is read', async () => {
+    const steps = puts(4000, 'a value of some bytes ')
+    const view = new TestView([{ place: 'L0', steps }], { cacheBytes: 1 })
+    const kept = await entries(view).all()
+    for (let i = 0; i < 3; i++) await entries(view).all()
+    expect(kept.map(text)).toEqual(steps.map(({ key, value }) => [key, value]))
+    // Who keeps one value keeps no more than a chunk with it.
+    for (const [, value] of kept) expect(value.buffer.byteLength).toBeLessThanOrEqual(67_584)
+  })
+
   test('reads the state of its creation while the memtable is written', async () => {
     const view = active(puts(50))
     const cursor = entries(view)

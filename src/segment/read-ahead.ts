@@ -1,0 +1,167 @@
+/**
+ * The piece of its file that a segment iterator walks through.
+ *
+ * ```
+ *   file      ... | block | block | block | block | ...
+ *                 '-------- chunk --------'             read at once, in the direction of the walk; from 8 KiB doubling
+ *                                                       up to `readAheadBytes`, and starting over after a seek elsewhere
+ * ```
+ *
+ * With `lent`, chunks behind the first are lent: memory that nobody writes to again, so that values in it may be handed out
+ * where they stand instead of being copied. Whoever gets such a value owns it and may change it; so a block of a lent chunk is
+ * entered once, and read again when the walk comes back to it.
+ */
+import { EMPTY_BYTES } from '../base/bytes.ts'
+import type { BlockCache } from '../block/block-cache.ts'
+import type { CacheFile } from '../block/cache-file.ts'
+import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
+import type { BlockIndex } from './block-index.ts'
+import type { BlockSource } from './block-source.ts'
+import type { Separators } from './separators.ts'
+
+/** What an iterator needs of an open segment. */
+export interface IteratedSegment {
+  readonly file: ByteSource
+  readonly source: BlockSource
+  /** Undefined: not in key order. */
+  readonly separators: Separators | undefined
+  readonly cache: BlockCache | undefined
+  readonly cached: CacheFile | undefined
+}
+
+export interface ReadAheadOptions {
+  /** Largest chunk read at once. Default 256 KiB, 64 KiB with `lent`. */
+  readonly readAheadBytes?: number
+  /** Lent chunks are entered here. They are smaller, because one value that is kept keeps its chunk. */
+  readonly lent?: WeakSet<Uint8Array> | undefined
+}
+
+const READ_AHEAD_BYTES = 2 ** 18
+const FIRST_READ_BYTES = 2 ** 13
+const LENT_BYTES_MAX = 2 ** 16
+const NO_BLOCK = -1
+
+/** A piece of the file, and what it is to be read into. */
+interface ChunkPlan {
+  readonly bytes: Uint8Array
+  readonly position: number
+  readonly length: number
+  readonly isLent: boolean
+}
+
+export class ReadAhead {
+  /** Stored bytes [from, to) of the file. */
+  bytes: Uint8Array = EMPTY_BYTES
+  from = 0
+  #to = 0
+  #nextReadBytes = FIRST_READ_BYTES
+  readonly #readAheadBytes: number
+  readonly #lent: WeakSet<Uint8Array> | undefined
+  /** The chunk is lent, and the last block that was entered in it. */
+  #isLent = false
+  #lentUpTo = NO_BLOCK
+  /** The thread pool is writing to a chunk. */
+  #isLoading = false
+  #isClosed = false
+
+  constructor({ readAheadBytes, lent }: ReadAheadOptions) {
+    this.#lent = lent
+    this.#readAheadBytes =
+      readAheadBytes ?? (lent === undefined ? READ_AHEAD_BYTES : LENT_BYTES_MAX)
+  }
+
+  /** A walk goes on at this position. Elsewhere: what follows may be short. */
+  aim(position: number): void {
+    if (position < this.from || position > this.#to) this.#nextReadBytes = FIRST_READ_BYTES
+  }
+
+  /** Whether the block is here. */
+  holds({ positions }: BlockIndex, block: number): boolean {
+    return (
+      positions[block]! >= this.from &&
+      positions[block + 1]! <= this.#to &&
+      (!this.#isLent || block > this.#lentUpTo)
+    )
+  }
+
+  /** The block, which is here, becomes the current one: from now on its values may be handed out. */
+  enter(block: number): void {
+    this.#lentUpTo = block
+  }
+
+  /** Reads the block, and those that come next. What was here is given up. */
+  readSync(segment: IteratedSegment, block: number, isBackward: boolean): void {
+    const plan = this.#plan(segment, block, isBackward)
+    readFullySync(segment.file, plan.bytes, 0, plan.length, plan.position)
+    this.#take(segment, plan)
+  }
+
+  /** The same without blocking the thread. */
+  async read(segment: IteratedSegment, block: number, isBackward: boolean): Promise<void> {
+    const plan = this.#plan(segment, block, isBackward)
+    this.#isLoading = true
+    try {
+      await readFully(segment.file, plan.bytes, 0, plan.length, plan.position)
+    } finally {
+      this.#isLoading = false
+    }
+    if (!this.#isClosed) this.#take(segment, plan)
+  }
+
+  close(segment: IteratedSegment | undefined): void {
+    this.#isClosed = true
+    // A chunk that is being written to is left to the garbage collector.
+    if (!this.#isLoading) this.#giveBack(segment)
+    this.bytes = EMPTY_BYTES
+    this.#to = this.from
+  }
+
+  #plan({ source, cache }: IteratedSegment, block: number, isBackward: boolean): ChunkPlan {
+    const { index } = source
+    const { positions, count } = index
+    index.check(block)
+    const most = Math.min(this.#nextReadBytes, this.#readAheadBytes)
+    let first = block
+    let last = block + 1
+    if (isBackward) {
+      while (first > 0 && positions[last]! - positions[first - 1]! <= most) index.check(--first)
+    } else {
+      while (last < count && positions[last + 1]! - positions[first]! <= most) index.check(last++)
+    }
+    const position = positions[first]!
+    const length = positions[last]! - position
+    // Should the read fail, nothing is here.
+    this.#to = this.from
+    const isLent =
+      this.#lent !== undefined &&
+      this.#nextReadBytes > FIRST_READ_BYTES &&
+      length <= LENT_BYTES_MAX &&
+      source.isPlain(block)
+    if (isLent) return { bytes: Buffer.allocUnsafeSlow(length), position, length, isLent }
+    if (this.bytes.length >= length && !this.#isLent) {
+      return { bytes: this.bytes, position, length, isLent }
+    }
+    const wanted = Math.max(length, most)
+    const spares = cache?.spares
+    const bytes = spares === undefined ? Buffer.allocUnsafeSlow(wanted) : spares.take(wanted)
+    return { bytes, position, length, isLent }
+  }
+
+  #take(segment: IteratedSegment, plan: ChunkPlan): void {
+    if (plan.isLent) {
+      // What short walks read into goes to the next of them.
+      this.#giveBack(segment)
+      this.#lent!.add(plan.bytes)
+    }
+    this.#isLent = plan.isLent
+    this.#lentUpTo = NO_BLOCK
+    this.bytes = plan.bytes
+    this.from = plan.position
+    this.#to = plan.position + plan.length
+    this.#nextReadBytes = Math.min(this.#nextReadBytes * 2, this.#readAheadBytes)
+  }
+
+  #giveBack(segment: IteratedSegment | undefined): void {
+    if (!this.#isLent) segment?.cache?.spares.give(this.bytes)
+  }
+}
