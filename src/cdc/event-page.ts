@@ -46,6 +46,8 @@ interface PageRun {
   readonly events: { readonly commits: CommitTable }
 }
 
+/** Mostly events come from few commits, or each from its own. */
+const COMMITS_FIRST = 4
 /** A commit's row, and the Buffer of a meta. */
 const COMMIT_BYTES = 20
 const META_BYTES = 128
@@ -101,7 +103,7 @@ export class EventPage {
     this.slots = new Int32Array(memory, 0, span * SLOT_INTS)
     this.bytes = new Uint8Array(memory)
     this.#blocks = new Int32Array(span)
-    const commits = new CommitTable(span)
+    const commits = new CommitTable(COMMITS_FIRST)
     this.runs = segments
       .filter(({ meta }) => meta.minEventSeqno <= last && meta.maxEventSeqno >= first)
       .map(({ meta, segment }) => ({ meta, blocks: segment.blockCount, events: { commits } }))
@@ -114,7 +116,8 @@ export class EventPage {
       const meta = commits.meta(id)
       if (meta !== undefined) metaBytes += META_BYTES + meta.length
     }
-    this.byteLength = memory.byteLength + span * (4 + COMMIT_BYTES) + metaBytes + PAGE_BYTES
+    const commitBytes = commits.first.length * COMMIT_BYTES + metaBytes
+    this.byteLength = memory.byteLength + span * 4 + commitBytes + PAGE_BYTES
   }
 
   /** Where the event `seqno` ends in `bytes`. */

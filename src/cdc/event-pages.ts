@@ -4,7 +4,7 @@
  * stand in a block of its own: 2 us to read and check one for each event, against 0.2 us to hand it out from a page.
  *
  * The pages lie in the block cache's side store and count towards its size. Two rules keep readers from washing it out:
- * - only a reader that has little to read (an eighth of the cache) leaves pages: whole scans never do;
+ * - only a reader that has little to read (a quarter of the cache, as much as pages may take from blocks) leaves pages;
  * - where the cache is full, a page is kept when it is asked for the second time.
  *
  * Nothing is kept of filtered windows, of those with values in blob files, nor with `skip: false`, which reads every block.
@@ -17,9 +17,11 @@ import type { EventWindow } from './event-window.ts'
 import { SLOT_INTS } from './slot-arena.ts'
 
 /** One part in so many of the cache may be filled by one reader. */
-const READER_SHARE = 8
-/** Least bytes an event takes in a page: its slot, block, commit, key. */
-const EVENT_BYTES_MIN = SLOT_INTS * 4 + 28
+const READER_SHARE = 4
+/** Bytes an event takes in a page besides key and value: its slot and its block. */
+const EVENT_BYTES = SLOT_INTS * 4 + 4
+/** A commit's, about. */
+const COMMIT_BYTES = 24
 /** So many pages that were asked for and not kept are remembered. */
 const ASKED_MAX = 4096
 
@@ -34,8 +36,8 @@ export class EventPages {
     this.#pages = cache.open<EventPage>(0)
   }
 
-  /** Whether a reader of so many seqnos may leave pages, if they are no larger than `bytesPerSeqno`. */
-  welcomes(seqnos: number, bytesPerSeqno: number = EVENT_BYTES_MIN): boolean {
+  /** Whether a reader of so many seqnos may leave pages, if an event takes `bytesPerSeqno` in them. */
+  welcomes(seqnos: number, bytesPerSeqno: number = EVENT_BYTES): boolean {
     return seqnos * bytesPerSeqno * READER_SHARE <= this.#cache.capacityBytes
   }
 
@@ -58,14 +60,16 @@ export class EventPages {
     from: { readonly list: readonly SegmentMeta[]; readonly segments: readonly WindowSegment[] },
   ): void {
     const { first, last } = window
-    const bytesPerSeqno = EVENT_BYTES_MIN + window.arena.usedBytes / (last - first + 1)
+    const commits = window.runs.reduce((sum, { events }) => sum + events.commits.count, 0)
+    const bytes = window.arena.usedBytes + commits * COMMIT_BYTES
+    const bytesPerSeqno = EVENT_BYTES + bytes / (last - first + 1)
     if (!this.welcomes(reader.seqnos, bytesPerSeqno)) return
     for (let at = first; at <= last; ) {
       const number = Math.floor(at / PAGE_EVENTS)
       const end = Math.min(last, (number + 1) * PAGE_EVENTS - 1)
       const bounds = { first: at, last: end }
-      const bytes = bytesPerSeqno * (end - at + 1)
-      if (!this.#has(number, bounds, from.list) && this.#admits(number, bytes)) {
+      const pageBytes = bytesPerSeqno * (end - at + 1)
+      if (!this.#has(number, bounds, from.list) && this.#admits(number, pageBytes)) {
         const page = EventPage.cut(window, from.segments, bounds)
         if (page !== undefined) {
           this.#cache.dropSide(this.#pages, number)

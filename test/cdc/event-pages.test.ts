@@ -152,7 +152,7 @@ describe('nothing is kept', () => {
     expect(cache.stats.bytes).toBe(0)
   })
 
-  test('of a scan that would fill more than an eighth of the cache', async () => {
+  test('of a scan that would fill more than a quarter of the cache', async () => {
     const { store, cache } = remembering(2 ** 18)
     await collect(scanSinceSeqno(store, 1))
     expect(cache.stats.bytes).toBe(0)

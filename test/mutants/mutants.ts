@@ -473,6 +473,29 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/cdc/tail.test.ts', MODEL],
   },
   {
+    what: 'events in memory are taken whatever became of their segments',
+    file: 'src/cdc/event-page.ts',
+    changes: [['if (list === this.#goodFor) return true', 'if (list !== undefined) return true']],
+    tests: ['test/cdc/event-pages.test.ts'],
+  },
+  {
+    what: 'events in memory give out their own bytes',
+    file: 'src/cdc/event-bytes.ts',
+    changes: [
+      [
+        '    if (start >= this.#start && end <= this.#end) return\n',
+        '    if (this.#source !== undefined) {\n      this.#memory = this.#source.buffer\n      this.#shift = this.#source.byteOffset\n      return\n    }\n',
+      ],
+    ],
+    tests: ['test/cdc/event-pages.test.ts'],
+  },
+  {
+    what: 'a page of events that a scan cut off is taken for a whole one',
+    file: 'src/cdc/event-pages.ts',
+    changes: [['seqno >= page.first && seqno <= page.last', 'seqno <= page.last']],
+    tests: ['test/cdc/event-pages.test.ts'],
+  },
+  {
     what: 'an ack in a batch is forgotten by a flush',
     file: 'src/cdc/consumer-ledger.ts',
     changes: [
