@@ -10,19 +10,32 @@
  */
 const EMPTY = new Uint8Array(0)
 
-export abstract class EntryIterator {
+/** The entry that a walk stands on. */
+export interface SortedEntry {
+  readonly keyBytes: Uint8Array
+  readonly keyStart: number
+  readonly keyEnd: number
+  readonly seqno: number
+  /** Kind and flags, see entry-kind.ts. */
+  readonly kind: number
+  readonly valueBytes: Uint8Array
+  readonly valueStart: number
+  readonly valueEnd: number
+  /** Position of the entry in its segment's file order, or in its memtable's seqno order; counted from 0. */
+  readonly ordinal: number
+}
+
+export abstract class EntryIterator implements SortedEntry {
   valid = false
   blocked = false
   keyBytes: Uint8Array = EMPTY
   keyStart = 0
   keyEnd = 0
   seqno = 0
-  /** Kind and flags, see entry-kind.ts. */
   kind = 0
   valueBytes: Uint8Array = EMPTY
   valueStart = 0
   valueEnd = 0
-  /** Position of the entry in its segment's file order, or in its memtable's seqno order; counted from 0. */
   ordinal = 0
 
   abstract seekToFirst(): void

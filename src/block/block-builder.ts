@@ -172,8 +172,8 @@ export class BlockBuilder {
     return at
   }
 
-  /** The key of the entry added last, copied. */
-  lastKey(): Buffer {
+  /** Bytes of the key of the entry added last, which goes to `target` where it fits. */
+  copyLastKey(target: Uint8Array): number {
     const bytes = this.#bytes
     let at = this.start + this.#offsets[this.count - 1]!
     const shared = bytes[at++]!
@@ -187,10 +187,9 @@ export class BlockBuilder {
     } while (byte > 0x7f)
     while (bytes[at++]! > 0x7f);
     at += 7
-    const key = Buffer.allocUnsafeSlow(shared + rest)
-    key.set(this.#firstKey.subarray(0, shared))
-    key.set(bytes.subarray(at, at + rest), shared)
-    return key
+    if (shared + rest > target.length) return shared + rest
+    copyBytes(target, 0, this.#firstKey, 0, shared)
+    return copyBytes(target, shared, bytes, at, at + rest)
   }
 
   /** Moves the block being built to the beginning of `bytes`. */

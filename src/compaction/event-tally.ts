@@ -16,6 +16,11 @@ export class EventTally {
     this.#mixed = (this.#mixed + Math.imul(low ^ (low >>> 15), 0x2c1b3c6d)) | 0
   }
 
+  /** All from `first` to `last`. */
+  addRange(first: number, last: number): void {
+    for (let seqno = first; seqno <= last; seqno++) this.add(seqno)
+  }
+
   /** Throws, before anything of the job is put to use, when this differs from `source`. */
   mustEqual(source: EventTally, job: string): void {
     assert(

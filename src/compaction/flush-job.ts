@@ -10,6 +10,7 @@ import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
 import { FLAG_DROPS_KEYSPACE } from '../base/entry-kind.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
 import { Memtable } from '../memtable/memtable.ts'
+import type { SealedWalk } from '../memtable/sealed-walk.ts'
 import { BlobSink, BlobSource } from './blob-sink.ts'
 import { EntrySorter, type SortedOutput } from './entry-sorter.ts'
 import { EventTally } from './event-tally.ts'
@@ -98,9 +99,7 @@ class Flush {
     this.#source.close()
     // Seqnos are dense: what must have come out needs no counting on the way in.
     const source = new EventTally()
-    for (let s = Math.max(memtable.firstSeqno, dropFloor); s <= memtable.lastSeqno; s++) {
-      source.add(s)
-    }
+    source.addRange(Math.max(memtable.firstSeqno, dropFloor), memtable.lastSeqno)
     this.#tally.mustEqual(source, 'flush')
     assert(this.#segments.events === source.count, 'a flush indexes every event')
     assert(
@@ -125,7 +124,6 @@ class Flush {
     retired: OrdinalSet,
   ): JobSteps<void> {
     const { memtable } = this
-    const { commits } = memtable
     const output = new FlushOutput(this.#segments, keyspace, blobs, retired, this.#tally)
     const sorter = new EntrySorter(
       {
@@ -143,34 +141,36 @@ class Flush {
       },
       output,
     )
-    const iterator = memtable.iterator(keyspace.id)
-    let work = 0
-    let lastStart = 0
-    let lastEnd = -1
-    for (iterator.seekToFirst(); iterator.valid; ) {
-      // The arena stays where it is: the key before is compared in place.
-      const { keyStart, keyEnd } = iterator
-      const isSameKey = hasSameKey(iterator.keyBytes, keyStart, keyEnd, lastStart, lastEnd)
-      lastStart = keyStart
-      lastEnd = keyEnd
-      sorter.accept(iterator, commits, this.#commitOf[iterator.ordinal]!, isSameKey)
-      this.#entries++
-      work += ENTRY_WORK + iterator.valueEnd - iterator.valueStart
-      if (sorter.isRestSuperseded) {
-        work += this.#retireOlder(iterator.ordinal, retired)
-        iterator.nextKey()
-      } else {
-        iterator.next()
-      }
-      if (work >= SLICE_WORK) {
-        work = 0
-        yield undefined
-      }
+    const walk = memtable.walk(keyspace.id)
+    while (walk.valid) {
+      this.#sortSlice(walk, sorter, retired)
+      yield undefined
     }
     sorter.finish()
-    iterator.close()
     output.finish(ranges)
     yield* this.#segments.settle(FILES_SYNCED_TOGETHER)
+  }
+
+  /** Not in the generator itself, which would be compiled once more for each place in which it stands when it is found hot. */
+  #sortSlice(walk: SealedWalk, sorter: EntrySorter, retired: OrdinalSet): void {
+    const { memtable } = this
+    const { commits } = memtable
+    const commitOf = this.#commitOf
+    let entries = 0
+    let work = 0
+    while (walk.valid && work < SLICE_WORK) {
+      const { ordinal } = walk
+      sorter.accept(walk, commits, commitOf[ordinal]!, walk.isOlder)
+      entries++
+      work += ENTRY_WORK + walk.valueEnd - walk.valueStart
+      if (sorter.isRestSuperseded) {
+        if (memtable.olderOf(ordinal) >= 0) work += this.#retireOlder(ordinal, retired)
+        walk.nextKey()
+      } else {
+        walk.next()
+      }
+    }
+    this.#entries += entries
   }
 
   /**
@@ -191,15 +191,13 @@ class Flush {
   }
 
   *#retireAll(keyspaceId: number, retired: OrdinalSet): JobSteps<void> {
-    const iterator = this.memtable.iterator(keyspaceId)
     let work = 0
-    for (iterator.seekToFirst(); iterator.valid; iterator.next()) {
-      if (iterator.seqno >= this.#job.dropFloor) retired.add(iterator.ordinal)
+    for (const walk = this.memtable.walk(keyspaceId); walk.valid; walk.next()) {
+      if (walk.seqno >= this.#job.dropFloor) retired.add(walk.ordinal)
       this.#entries++
       work += ENTRY_WORK
       if (work % SLICE_WORK === 0) yield undefined
     }
-    iterator.close()
   }
 
   *#writeHistory(keyspace: KeyspaceSettings, blobs: BlobSink, retired: OrdinalSet): JobSteps<void> {
@@ -377,17 +375,4 @@ function commitsByOrdinal(memtable: Memtable): Int32Array {
     commitOf.fill(id, first, first + commits.size[id]!)
   }
   return commitOf
-}
-
-/** From the end: neighbours in key order differ there. */
-function hasSameKey(
-  bytes: Uint8Array,
-  start: number,
-  end: number,
-  otherStart: number,
-  otherEnd: number,
-): boolean {
-  if (end - start !== otherEnd - otherStart) return false
-  for (let i = 1; i <= end - start; i++) if (bytes[end - i] !== bytes[otherEnd - i]) return false
-  return true
 }

@@ -13,6 +13,7 @@ import type { StoreEvents } from './store-events.ts'
 export const SEALED_MEMTABLES_MAX = 2
 /** At the slow-down threshold of level 0 or of the disk; towards the stop it falls to a sixteenth. */
 const SLOW_BYTES_PER_SECOND: number = 64 * 2 ** 20
+const GO: Admission = { type: 'go' }
 
 export interface BackpressureOptions {
   readonly tuning: Pick<CompactionOptions, 'level0Slowdown' | 'level0Stop'>
@@ -94,7 +95,7 @@ export class Backpressure {
 
   #go(): Admission {
     this.#ended()
-    return { type: 'go' }
+    return GO
   }
 
   #refuse(error: VarveError): Admission {

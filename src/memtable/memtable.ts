@@ -22,6 +22,7 @@ import { ARENA_BYTES_MAX, OperationLog, type OperationLogParts } from './operati
 import { Operation } from './operation.ts'
 import { RadixNodes, type RadixNodesParts } from './radix-nodes.ts'
 import { KEY_GROUP, KeyGroup, RadixTree, sharedBytes } from './radix-tree.ts'
+import { SealedWalk } from './sealed-walk.ts'
 
 export interface MemtableOptions {
   /** Seqno that the first operation will have. */
@@ -248,6 +249,14 @@ export class Memtable {
   /** Walks the operations on keys; range deletes are not among them. Stays right while the memtable is written. */
   iterator(keyspaceId: number): MemtableIterator {
     return new MemtableIterator(this.#tree, () => this.#keyspaces.get(keyspaceId)?.root ?? 0)
+  }
+
+  /** Walks them once, from the first key on, faster than an iterator; only of a sealed memtable. */
+  walk(keyspaceId: number): SealedWalk {
+    assert(this.#isSealed, 'what is walked at once no longer changes')
+    const keyspace = this.#keyspaces.get(keyspaceId)
+    assert(keyspace !== undefined, 'a keyspace that is walked has operations')
+    return new SealedWalk(this.#log, this.#nodes, keyspace.root)
   }
 
   /** Keyspaces with any operation, ascending. */

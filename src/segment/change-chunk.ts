@@ -57,9 +57,18 @@ export interface SortedEvents {
 interface CommitRun {
   readonly tables: CommitTable[]
   readonly commitIds: Int32Array
+  /** The first event of each. */
+  readonly events: Int32Array
   /** Ids in `metas`, from 1; 0: none. */
   readonly metaIds: Int32Array
   readonly metas: Buffer[]
+}
+
+interface OrdinalPacking {
+  readonly ascending: boolean
+  readonly base: number
+  /** In bits. */
+  readonly width: number
 }
 
 /** Events [from, to) as one chunk, without its checksum. */
@@ -74,8 +83,8 @@ export function encodeChunk(
   const packing = ordinalPacking(ordinals, from, to)
   const run = collectCommits(events, from, to)
   const { metas } = run
-  let timeMs = run.tables[0]!.timeMs[run.commitIds[0]!]!
-  const writer = new ByteWriter(8 * (to - from) + 64)
+  const timeMs = run.tables[0]!.timeMs[run.commitIds[0]!]!
+  const writer = new ByteWriter(Math.ceil(((to - from) * packing.width) / 8) + 1024)
   writer.varint(to - from).varint(seqnos[from]!)
   writer.u8(parameter)
   writer.u8(packing.width | (packing.ascending ? ASCENDING : 0)).varint(packing.base)
@@ -88,20 +97,43 @@ export function encodeChunk(
     }
   }
   writer.varint(bits.bits)
-  let before = packing.base - 1
+  writeOrdinals(bits, ordinals, from, to, packing)
+  writeCommits(bits, seqnos, run, timeMs)
+  return writer.raw(bits.take())
+}
+
+/** By itself, as what is hot here is compiled quickly then: the first chunks of a process are a flush that writers wait for. */
+function writeOrdinals(
+  bits: BitWriter,
+  ordinals: Int32Array,
+  from: number,
+  to: number,
+  packing: OrdinalPacking,
+): void {
+  const { ascending, base, width } = packing
+  if (width === 0) return
+  let before = base - 1
   for (let i = from; i < to; i++) {
     const ordinal = ordinals[i]!
-    bits.write(packing.ascending ? ordinal - before - 1 : ordinal - packing.base, packing.width)
+    bits.write(ascending ? ordinal - before - 1 : ordinal - base, width)
     before = ordinal
   }
+}
+
+function writeCommits(
+  bits: BitWriter,
+  seqnos: Float64Array,
+  run: CommitRun,
+  firstTimeMs: number,
+): void {
+  const { metas } = run
   const metaIdBits = bitsOf(metas.length)
+  let timeMs = firstTimeMs
   let lastSize = 0
   let metaId = 0
-  let event = from
   for (let i = 0; i < run.tables.length; i++) {
     const table = run.tables[i]!
     const commitId = run.commitIds[i]!
-    const first = table.first[commitId]!
     const size = table.size[commitId]!
     if (size === 1) {
       bits.write(1, 1)
@@ -112,12 +144,11 @@ export function encodeChunk(
         bits.write(sizeBits - 1, 5)
         bits.write(size - 1, sizeBits)
       }
-      const offset = seqnos[event]! - first
+      const offset = seqnos[run.events[i]!]! - table.first[commitId]!
       bits.write(offset === 0 ? 0 : 1, 1)
       if (offset !== 0) bits.write(offset, sizeBits)
       lastSize = size
     }
-    while (event < to && seqnos[event]! < first + size) event++
     const difference = table.timeMs[commitId]! - timeMs
     bits.write(difference === 0 ? 0 : 1, 1)
     if (difference !== 0) {
@@ -134,7 +165,6 @@ export function encodeChunk(
       metaId = id
     }
   }
-  return writer.raw(bits.take())
 }
 
 function collectCommits(events: SortedEvents, from: number, to: number): CommitRun {
@@ -142,6 +172,7 @@ function collectCommits(events: SortedEvents, from: number, to: number): CommitR
   const run = {
     tables: [] as CommitTable[],
     commitIds: new Int32Array(to - from),
+    events: new Int32Array(to - from),
     metaIds: new Int32Array(to - from),
     metas: [] as Buffer[],
   }
@@ -155,6 +186,7 @@ function collectCommits(events: SortedEvents, from: number, to: number): CommitR
     commitEnd = table.first[commitId]! + table.size[commitId]!
     const at = run.tables.push(table) - 1
     run.commitIds[at] = commitId
+    run.events[at] = i
     const meta = table.meta(commitId)
     if (meta === undefined) continue
     const text = meta.toString('latin1')
@@ -338,11 +370,7 @@ function readRice(bits: BitReader, parameter: number): number {
   return quotient * 2 ** parameter + bits.read(parameter)
 }
 
-function ordinalPacking(
-  ordinals: Int32Array,
-  from: number,
-  to: number,
-): { ascending: boolean; base: number; width: number } {
+function ordinalPacking(ordinals: Int32Array, from: number, to: number): OrdinalPacking {
   let least = ordinals[from]!
   let most = least
   let largestStep = 0

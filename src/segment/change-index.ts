@@ -103,9 +103,7 @@ export class ChangeIndexBuilder {
     const { count } = this
     let sorted: SortedSeqnos
     if (this.#isSorted) {
-      const rows = new Int32Array(count)
-      for (let i = 0; i < count; i++) rows[i] = i
-      sorted = { seqnos: this.#seqnos, rows }
+      sorted = { seqnos: this.#seqnos, rows: ascending(count) }
     } else {
       sorted = yield* sortSeqnos(this.#seqnos, count)
     }
@@ -137,6 +135,12 @@ export class ChangeIndexBuilder {
     tableIds.set(this.#tableIds)
     this.#tableIds = tableIds
   }
+}
+
+function ascending(count: number): Int32Array {
+  const rows = new Int32Array(count)
+  for (let i = 0; i < count; i++) rows[i] = i
+  return rows
 }
 
 function permuted(column: Int32Array, rows: Int32Array): Int32Array {

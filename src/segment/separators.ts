@@ -22,7 +22,7 @@
  * costs the same for any number of blocks. The binary search compares two words, and more only where both are equal: 13 bytes a
  * block for keys that need no tail.
  */
-import { compareBytes, EMPTY_BYTES, readU32, writeU32 } from '../base/bytes.ts'
+import { compareBytes, copyBytes, EMPTY_BYTES, readU32, writeU32 } from '../base/bytes.ts'
 import { assert } from '../base/assert.ts'
 import type { SectionFailure } from './block-index.ts'
 import {
@@ -59,12 +59,15 @@ export class SeparatorsBuilder {
     return this.count < 2 ? 0 : HEAD_BYTES + 9 * this.count + this.#tailsAtMost()
   }
 
-  /** A block and what is before it: undefined for the first one. `continuedBelow`: the seqno, where it continues a key. */
-  add(separator: Uint8Array | undefined, continuedBelow: number | undefined): void {
+  /**
+   * A block and what is before it: separator[0, separatorBytes), or nothing (-1) for the first one. `continuedBelow`: the seqno,
+   * where it continues a key.
+   */
+  add(separator: Uint8Array, separatorBytes: number, continuedBelow: number | undefined): void {
     const at = this.count
-    assert((at === 0) === (separator === undefined), 'a separator between each two blocks')
+    assert((at === 0) === separatorBytes < 0, 'a separator between each two blocks')
     const start = at === 0 ? 0 : this.#ends[at - 1]!
-    const end = start + (separator?.length ?? 0)
+    const end = separatorBytes < 0 ? start : start + separatorBytes
     if (at === this.#ends.length) {
       const ends = new Float64Array(at * 2)
       ends.set(this.#ends)
@@ -75,7 +78,7 @@ export class SeparatorsBuilder {
       bytes.set(this.#bytes.subarray(0, start))
       this.#bytes = bytes
     }
-    if (separator !== undefined) this.#bytes.set(separator, start)
+    copyBytes(this.#bytes, start, separator, 0, end - start)
     this.#ends[at] = end
     this.#seqnos.push(continuedBelow ?? ALL_VERSIONS)
     if (continuedBelow !== undefined) this.#isContinued = true

@@ -156,6 +156,48 @@ describe('a memtable does what a list of its operations does', () => {
   )
 
   test.each(Array.from({ length: 30 }, (_, i) => i + 1))(
+    'a flush walks over every operation on a key, as the iterator does; seed %i',
+    (seed) => {
+      const random = randomOf(seed * 31)
+      const key = keysOf(random, seed)
+      const memtable = newMemtable({ capacityBytes: 1 << 20 })
+      const model = new Model()
+      for (let step = 0; step < 150; step++) {
+        const batch = Array.from({ length: 1 + random(12) }, () => operationOf(random, key))
+        commit(memtable, batch)
+        model.operations.push(...batch)
+      }
+      memtable.seal()
+      // As it stands in another thread.
+      const sealed = Memtable.fromParts(memtable.toParts())
+      for (const keyspaceId of sealed.keyspaceIds()) {
+        const found: string[] = []
+        let lastKey = ''
+        for (const walk = sealed.walk(keyspaceId); walk.valid; walk.next()) {
+          const bytes = walk.keyBytes.subarray(walk.keyStart, walk.keyEnd)
+          const text = Buffer.from(bytes).toString('hex')
+          expect(walk.isOlder).toBe(text === lastKey)
+          expect(walk.seqno).toBe(sealed.firstSeqno + walk.ordinal)
+          const operation = model.operations[walk.seqno - 1]!
+          expect(walk.kind).toBe(operation.kind)
+          const value = walk.valueBytes.subarray(walk.valueStart, walk.valueEnd)
+          expect(operation.value.equals(value)).toBe(true)
+          found.push(`${text}@${walk.seqno}`)
+          lastKey = text
+        }
+        const entries = model.entries(keyspaceId)
+        expect(found).toEqual(entries.map(({ key, seqno }) => `${key.toString('hex')}@${seqno}`))
+        const newest: number[] = []
+        for (const walk = sealed.walk(keyspaceId); walk.valid; walk.nextKey()) {
+          newest.push(walk.seqno)
+        }
+        const expected = entries.filter(({ key }, i) => i === 0 || !key.equals(entries[i - 1]!.key))
+        expect(newest).toEqual(expected.map(({ seqno }) => seqno))
+      }
+    },
+  )
+
+  test.each(Array.from({ length: 30 }, (_, i) => i + 1))(
     'moves in both directions while it is written; seed %i',
     (seed) => {
       const random = randomOf(seed * 77)

@@ -91,14 +91,14 @@ describe('separators', () => {
     fc.assert(
       fc.property(keys, keys, fc.nat(3), (separators, others, versions) => {
         const builder = new SeparatorsBuilder()
-        builder.add(undefined, undefined)
+        builder.add(Buffer.alloc(0), -1, undefined)
         const rows: { key: Buffer; below: number | undefined }[] = []
         for (const [i, key] of separators.entries()) {
           rows.push({ key, below: undefined })
           // Every third key fills several blocks with its versions.
           for (let n = versions; n > 0 && i % 3 === 0; n--) rows.push({ key, below: 10 * n })
         }
-        for (const { key, below } of rows) builder.add(key, below)
+        for (const { key, below } of rows) builder.add(key, key.length, below)
         const decoded = new Separators(builder.finish(), rows.length + 1, fail)
         for (const [i, { key, below }] of rows.entries()) {
           const found = decoded.separator(i + 1)
@@ -122,7 +122,7 @@ describe('separators', () => {
 
   test('of one block are nothing', () => {
     const builder = new SeparatorsBuilder()
-    builder.add(undefined, undefined)
+    builder.add(Buffer.alloc(0), -1, undefined)
     expect(builder.finish()).toHaveLength(0)
     const none = new Separators(undefined, 1, fail)
     expect(none.locate(Buffer.from('key'), 0, 3, 1)).toBe(0)
