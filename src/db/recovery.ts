@@ -123,13 +123,17 @@ export async function takeOver(
   const epochs = isUnclean ? startEpoch(replayed, replayed.lastSeqno, randomId()) : replayed.epochs
   // A torn end behind the close record is no harm, but `verify` should not find it.
   const isWhole = isClean && recovered.manifest.torn === undefined
-  const mayFollow = isWhole && changesNothing(state, { ...change, epochs })
   // As the directory was before anybody else makes files in it. What is beside CURRENT every new manifest replaces.
-  const orphans = findOrphans(directory, names, {
-    version: versions.current,
-    manifestNumber: versions.manifestNumber,
-    keepsLog: () => false,
-  }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
+  const orphansWith = (keepsLog: (number: number) => boolean): string[] =>
+    findOrphans(directory, names, {
+      version: versions.current,
+      manifestNumber: versions.manifestNumber,
+      keepsLog,
+    }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
+  const orphans = orphansWith(() => false)
+  // What nobody left there on purpose is gone when a store is open.
+  const hasStrays = orphansWith((number) => number >= state.walNumber).length > 0
+  const mayFollow = isWhole && !hasStrays && changesNothing(state, { ...change, epochs })
   const finish = async (): Promise<void> => {
     await versions.takeOver(
       (current) => ({

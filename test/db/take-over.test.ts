@@ -204,3 +204,14 @@ test('a store that is closed before it could be taken over is found whole', asyn
   expect(disk.openFileCount).toBe(0)
   expect(await epochAfter(disk)).toEqual({ epoch: 2, latest: 2 })
 })
+
+test('files that nobody left on purpose are gone when the store is open', async () => {
+  const disk = await closedStore()
+  const stray = `${LOCATION}/000999.seg`
+  const file = disk.create(stray)
+  file.append(Buffer.from('stray'), 0, 5)
+  file.close()
+  const db = await open(disk)
+  expect(disk.stat(stray)).toBeUndefined()
+  await db.close()
+})
