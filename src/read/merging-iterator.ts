@@ -21,6 +21,7 @@ const PENDING_NOTHING = 0
 const PENDING_WINNER = 1
 const PENDING_ALL = 2
 
+const RANK_BYTES = 6
 const RANK_BELOW = -1
 const RANK_ABOVE = 2 ** 48
 const LINEAR_STEPS = 4
@@ -222,7 +223,16 @@ export class MergingIterator extends EntryIterator {
     if (a !== b) return a < b === this.#isForward
     const x = this.#sources[i]!
     const y = this.#sources[j]!
-    let order = compareBytes(x.keyBytes, x.keyStart, x.keyEnd, y.keyBytes, y.keyStart, y.keyEnd)
+    let xStart = x.keyStart
+    let yStart = y.keyStart
+    const ranked = this.#prefixLength + RANK_BYTES
+    const isInPrefix = a > RANK_BELOW && a < RANK_ABOVE
+    // Neighbours often differ in their last bytes only: what the ranks were made of is the same.
+    if (isInPrefix && x.keyEnd - xStart >= ranked && y.keyEnd - yStart >= ranked) {
+      xStart += ranked
+      yStart += ranked
+    }
+    let order = compareBytes(x.keyBytes, xStart, x.keyEnd, y.keyBytes, yStart, y.keyEnd)
     if (order === 0) order = y.seqno - x.seqno
     if (order === 0) order = i - j
     return order < 0 === this.#isForward
@@ -240,7 +250,7 @@ export class MergingIterator extends EntryIterator {
       if (d !== 0) return d < 0 ? RANK_BELOW : RANK_ABOVE
     }
     const at = start + skip
-    if (skip + 6 <= length) {
+    if (skip + RANK_BYTES <= length) {
       return (
         ((key[at]! << 16) | (key[at + 1]! << 8) | key[at + 2]!) * 16777216 +
         ((key[at + 3]! << 16) | (key[at + 4]! << 8) | key[at + 5]!)
@@ -248,7 +258,7 @@ export class MergingIterator extends EntryIterator {
     }
     // Short keys are padded with zeros: equal ranks are compared in full anyway.
     let rank = 0
-    for (let i = 0; i < 6; i++) rank = rank * 256 + (skip + i < length ? key[at + i]! : 0)
+    for (let i = 0; i < RANK_BYTES; i++) rank = rank * 256 + (skip + i < length ? key[at + i]! : 0)
     return rank
   }
 
