@@ -46,6 +46,9 @@ interface ChunkPlan {
   readonly bytes: Uint8Array
   readonly position: number
   readonly length: number
+  /** The blocks, `last` included. */
+  readonly first: number
+  readonly last: number
   readonly isLent: boolean
 }
 
@@ -53,6 +56,8 @@ export class ReadAhead {
   /** Stored bytes [from, to) of the file. */
   bytes: Uint8Array = EMPTY_BYTES
   from = 0
+  /** The checksums of all blocks that are here were found good. */
+  isSummed = false
   #to = 0
   #nextReadBytes = FIRST_READ_BYTES
   readonly #readAheadBytes: number
@@ -137,14 +142,13 @@ export class ReadAhead {
       this.#nextReadBytes > FIRST_READ_BYTES &&
       length <= LENT_BYTES_MAX &&
       source.isPlain(block)
-    if (isLent) return { bytes: Buffer.allocUnsafeSlow(length), position, length, isLent }
-    if (this.bytes.length >= length && !this.#isLent) {
-      return { bytes: this.bytes, position, length, isLent }
+    let bytes = this.bytes
+    if (isLent) bytes = Buffer.allocUnsafeSlow(length)
+    else if (bytes.length < length || this.#isLent) {
+      const wanted = Math.max(length, most)
+      bytes = cache?.spares.take(wanted) ?? Buffer.allocUnsafeSlow(wanted)
     }
-    const wanted = Math.max(length, most)
-    const spares = cache?.spares
-    const bytes = spares === undefined ? Buffer.allocUnsafeSlow(wanted) : spares.take(wanted)
-    return { bytes, position, length, isLent }
+    return { bytes, position, length, first, last: last - 1, isLent }
   }
 
   #take(segment: IteratedSegment, plan: ChunkPlan): void {
@@ -158,6 +162,11 @@ export class ReadAhead {
     this.bytes = plan.bytes
     this.from = plan.position
     this.#to = plan.position + plan.length
+    // All of the first chunk may never be wanted.
+    const { first, last } = plan
+    this.isSummed =
+      this.#nextReadBytes > FIRST_READ_BYTES &&
+      segment.source.areSummed(plan.bytes, 0, { first, last, wanted: last - first + 1 })
     this.#nextReadBytes = Math.min(this.#nextReadBytes * 2, this.#readAheadBytes)
   }
 

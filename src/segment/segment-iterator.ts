@@ -251,14 +251,14 @@ export class SegmentIterator extends EntryIterator {
     }
     const at = index.positions[block]! - ahead.from
     if (source.isPlain(block)) {
-      source.check(ahead.bytes, at, block)
+      source.check(ahead.bytes, at, block, ahead.isSummed)
       ahead.enter(block)
       this.#adopt(block, ahead.bytes, at, rawBytes)
     } else {
       this.#growRaw(rawBytes)
       // A failure must not leave half a block behind as the current one.
       this.#block = NO_BLOCK
-      source.unpack(ahead.bytes, at, block, this.#raw, 0)
+      source.unpack(ahead.bytes, at, block, this.#raw, 0, ahead.isSummed)
       this.#adopt(block, this.#raw, 0, rawBytes)
     }
     return true
