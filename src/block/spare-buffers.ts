@@ -9,8 +9,22 @@ export const SPARE_BYTES = 16_384
 /** As many as the sources of a few scans at a time. */
 const SPARES_MAX = 32
 
+/** Room for all that a key can share with its block's first one; larger than what lives on V8's heap, so making one is slow. */
+const KEY_BYTES = 256
+
 export class SpareBuffers {
   readonly #spares: Uint8Array[] = []
+  readonly #keys: Uint8Array[] = []
+
+  /** For the current key of an iterator. */
+  takeKey(): Uint8Array {
+    return this.#keys.pop() ?? new Uint8Array(KEY_BYTES)
+  }
+
+  /** As `give`. */
+  giveKey(bytes: Uint8Array): void {
+    if (bytes.length === KEY_BYTES && this.#keys.length < SPARES_MAX) this.#keys.push(bytes)
+  }
 
   /** At least `bytes` bytes, not cleared. */
   take(bytes: number): Uint8Array {

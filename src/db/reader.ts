@@ -60,7 +60,6 @@ const RANGE_CHECKS: Checks = {
   limit: (value) => (value === Number.POSITIVE_INFINITY ? undefined : isInteger(0)(value)),
   signal: isSignal,
 }
-const BOUND_NAMES = ['gt', 'gte', 'lt', 'lte', 'prefix'] as const
 
 /** What a reader asks of its store. */
 export interface ReaderPorts {
@@ -187,16 +186,15 @@ function settings(keyspace: KeyspaceState): KeyspaceReadSettings {
 function decodeRange(range: RangeOptions | undefined): DecodedRange {
   if (range === undefined) return EVERYTHING
   checkOptions(range, RANGE_CHECKS)
-  const bounds: { -readonly [name in (typeof BOUND_NAMES)[number]]?: Uint8Array } = {}
-  for (const name of BOUND_NAMES) {
-    const bound = range[name]
-    if (bound !== undefined) bounds[name] = toBound(bound, name)
-  }
-  return {
-    ...keyRange(bounds),
-    reverse: range.reverse ?? false,
-    limit: range.limit ?? Number.POSITIVE_INFINITY,
-  }
+  const { gt, gte, lt, lte, prefix, reverse, limit } = range
+  const { lower, upper } = keyRange({
+    gt: gt === undefined ? undefined : toBound(gt, 'gt'),
+    gte: gte === undefined ? undefined : toBound(gte, 'gte'),
+    lt: lt === undefined ? undefined : toBound(lt, 'lt'),
+    lte: lte === undefined ? undefined : toBound(lte, 'lte'),
+    prefix: prefix === undefined ? undefined : toBound(prefix, 'prefix'),
+  })
+  return { lower, upper, reverse: reverse ?? false, limit: limit ?? Number.POSITIVE_INFINITY }
 }
 
 const EVERYTHING: DecodedRange = {

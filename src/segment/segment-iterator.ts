@@ -67,7 +67,7 @@ export class SegmentIterator extends EntryIterator {
     this.#segment = opened
     this.#mayRead = options.mayRead
     this.#ahead = new ReadAhead(options)
-    this.keyBytes = new Uint8Array(BLOCK_SHARED_MAX + 1)
+    this.keyBytes = opened?.cache?.spares.takeKey() ?? new Uint8Array(BLOCK_SHARED_MAX + 1)
   }
 
   override seekToFirst(): void {
@@ -134,6 +134,8 @@ export class SegmentIterator extends EntryIterator {
     this.valid = false
     this.blocked = false
     this.#ahead.close(this.#segment)
+    this.#segment?.cache?.spares.giveKey(this.keyBytes)
+    this.keyBytes = EMPTY_BYTES
     this.#segment = undefined
     this.#raw = EMPTY_BYTES
     this.#bytes = EMPTY_BYTES
