@@ -91,6 +91,33 @@ function sectionBytes(blocks: number, flags: number): number {
   return HEAD_BYTES + (blocks + 1) * (positionBytes + U32_BYTES) + rawBytes
 }
 
+/** Where the columns of an index stand in the file. */
+export interface IndexLayout {
+  readonly positionsAt: number
+  readonly positionBytes: 4 | 8
+  readonly ordinalsAt: number
+  /** Undefined when every block is stored as it is. */
+  readonly rawBytesAt: number | undefined
+}
+
+/** From the first eight bytes of a section that was not read; undefined where it has no known form. */
+export function indexLayout(
+  head: Uint8Array,
+  blocks: number,
+  section: { readonly position: number; readonly length: number },
+): IndexLayout | undefined {
+  const flags = readU32(head, U32_BYTES)
+  const isKnown = readU32(head, 0) === blocks && flags <= (WIDE_POSITIONS | HAS_RAW_BYTES)
+  // Behind the section stands its checksum.
+  if (!isKnown || section.length !== sectionBytes(blocks, flags) + U32_BYTES) return undefined
+  const positionBytes = (flags & WIDE_POSITIONS) !== 0 ? F64_BYTES : U32_BYTES
+  const positionsAt = section.position + HEAD_BYTES
+  const ordinalsAt = positionsAt + (blocks + 1) * positionBytes
+  const hasRawBytes = (flags & HAS_RAW_BYTES) !== 0
+  const rawBytesAt = hasRawBytes ? ordinalsAt + (blocks + 1) * U32_BYTES : undefined
+  return { positionsAt, positionBytes, ordinalsAt, rawBytesAt }
+}
+
 /** What the footer, already checked, says about the blocks; the index must fit it. */
 export interface BlockIndexBounds {
   readonly blocks: number

@@ -1,7 +1,7 @@
 /**
- * What a segment reader holds in memory once it is open: footer and block index, which scans of changes need, and for all who
- * go by keys separators, bloom filter and range fragments. About 3 % of the file. Every length in it was checked, against the
- * file's size first of all, before anything was allocated by it.
+ * What a segment reader holds in memory once it is open: footer and block index, which scans of changes need, for all who go by
+ * keys separators and range fragments, and for lookups the bloom filter. About 3 % of the file. Every length in it was checked,
+ * against the file's size first of all, before anything was allocated by it.
  */
 import { readU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
@@ -29,13 +29,14 @@ export interface OpenedSegment {
 export interface SegmentKeys {
   /** Undefined: in seqno order, or damaged and salvaged. */
   readonly separators: Separators | undefined
-  /** Undefined: every key may be there. */
-  readonly bloom: BloomFilter | undefined
   readonly ranges: FragmentedRanges
 }
 
 /** A segment with all that is ever held of it. */
-export interface WholeSegment extends OpenedSegment, SegmentKeys {}
+export interface WholeSegment extends OpenedSegment, SegmentKeys {
+  /** Undefined: every key may be there. */
+  readonly bloom: BloomFilter | undefined
+}
 
 /** Read at the end of a file to find its footer; nearly always holds all of it. */
 const TAIL_BYTES = 4096
@@ -53,12 +54,12 @@ export function* readFooterSteps(path: string, fileBytes: number): ReadSteps<Seg
   return decodeFooter(whole, 0, path, fileBytes)
 }
 
-/** Reads and checks footer and block index. `meta`: what the manifest says about the file. */
-export function* openSteps(
+/** Reads the footer and holds it against `meta`: what the manifest says about the file. */
+export function* openFooterSteps(
   path: string,
   fileBytes: number,
   meta: SegmentMeta,
-): ReadSteps<OpenedSegment> {
+): ReadSteps<SegmentFooter> {
   if (fileBytes !== meta.bytes) {
     throw corruption(`the file has ${fileBytes} bytes instead of ${meta.bytes}`, { file: path })
   }
@@ -67,11 +68,21 @@ export function* openSteps(
   if (mismatch !== undefined) {
     throw corruption(`footer and manifest disagree about ${mismatch}`, { file: path })
   }
+  return footer
+}
+
+/** Reads and checks footer and block index. `meta`: what the manifest says about the file. */
+export function* openSteps(
+  path: string,
+  fileBytes: number,
+  meta: SegmentMeta,
+): ReadSteps<OpenedSegment> {
+  const footer = yield* openFooterSteps(path, fileBytes, meta)
   const index = yield* readIndex(path, footer)
   return { footer, index }
 }
 
-/** Reads and checks what finds keys. `isSalvage`: does without those parts of it that are damaged. */
+/** Reads and checks what finds keys, but the filter. `isSalvage`: does without those parts of it that are damaged. */
 export function* keySteps(
   path: string,
   footer: SegmentFooter,
@@ -79,14 +90,10 @@ export function* keySteps(
 ): ReadSteps<SegmentKeys> {
   if (!isSalvage) {
     const ranges = yield* readRanges(path, footer)
-    const bloom = yield* readBloom(path, footer)
-    const separators = yield* readSeparators(path, footer)
-    return { separators, bloom, ranges }
+    return { separators: yield* readSeparators(path, footer), ranges }
   }
   const ranges = (yield* orElse(readRanges(path, footer))) ?? FragmentedRanges.EMPTY
-  const bloom = yield* orElse(readBloom(path, footer))
-  const separators = yield* orElse(readSeparators(path, footer))
-  return { separators, bloom, ranges }
+  return { separators: yield* orElse(readSeparators(path, footer)), ranges }
 }
 
 /** Everything but the change index, all of it checked at once. */
@@ -100,7 +107,9 @@ export function* wholeSteps(
   opened.index.checkAll()
   const keys = yield* keySteps(path, opened.footer, isSalvage)
   if (!isSalvage) keys.separators?.checkAll()
-  return { ...opened, ...keys }
+  const filter = filterSteps(path, opened.footer)
+  const bloom = isSalvage ? yield* orElse(filter) : yield* filter
+  return { ...opened, ...keys, bloom }
 }
 
 /** What the steps give; undefined when the bytes are damaged. */
@@ -127,7 +136,11 @@ function* readRanges(path: string, footer: SegmentFooter): ReadSteps<FragmentedR
   return ranges
 }
 
-function* readBloom(path: string, footer: SegmentFooter): ReadSteps<BloomFilter | undefined> {
+/** Reads and checks the filter; undefined where there is none. */
+export function* filterSteps(
+  path: string,
+  footer: SegmentFooter,
+): ReadSteps<BloomFilter | undefined> {
   const place = sectionPlaces(footer).bloom
   const bits = yield* readSection(path, footer.meta.number, place)
   if (bits === undefined) return undefined

@@ -4,7 +4,8 @@
  * keys.
  *
  * ```
- *   find:     filter --no--> absent
+ *   find:     not open, and seldom asked: segment-probe.ts
+ *             filter, once it has paid for being read --no--> absent
  *               | maybe
  *             separators -> block -> directory of the block cache --hit--> search in the slab
  *                                          | miss: read, check, put into the cache
@@ -22,17 +23,25 @@ import type { KeyHash } from '../block/key-hash.ts'
 import { runReads, runReadsSync } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BlockSource } from './block-source.ts'
+import type { BloomFilter } from './bloom-filter.ts'
 import { CachedBlocks } from './cached-blocks.ts'
 import type { ChangeDirectory } from './change-index.ts'
 import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
 import type { GatherTarget } from './gather-target.ts'
-import { keySteps, type OpenedSegment, openSteps, type SegmentKeys } from './opened-segment.ts'
+import {
+  filterSteps,
+  keySteps,
+  type OpenedSegment,
+  openSteps,
+  type SegmentKeys,
+} from './opened-segment.ts'
 import type { IteratedSegment } from './read-ahead.ts'
 import { type BlockVisitor, visitBlocks } from './segment-blocks.ts'
 import type { SegmentFooter } from './segment-footer.ts'
 import { gatherEntries, type GatherResult } from './segment-gather.ts'
 import { SegmentIterator, type SegmentIteratorOptions } from './segment-iterator.ts'
 import type { SegmentMeta } from './segment-meta.ts'
+import { type Probed, SegmentProbe } from './segment-probe.ts'
 import { verifySegment } from './segment-verify.ts'
 
 export { FoundEntry } from '../block/block-search.ts'
@@ -47,6 +56,9 @@ export const ABSENT = 0
 export const BLOCKED = -1
 
 const NO_BLOCK = -1
+const NO_FILTER = -2
+/** A filter of so many bytes takes as long to read and check as a block that it would have spared. */
+const FILTER_BYTES_PER_MISS = 8192
 
 /** What scans of changes need. */
 interface Opened extends OpenedSegment {
@@ -56,6 +68,10 @@ interface Opened extends OpenedSegment {
 /** All that depends on the segment being open, for those who go by keys. */
 interface Searchable extends Opened, SegmentKeys, IteratedSegment {
   readonly blocks: CachedBlocks
+  /** Undefined: not read yet, or there is none. */
+  bloom: BloomFilter | undefined
+  /** So many lookups may go to a block in vain before the filter is read. */
+  missesLeft: number
 }
 
 export class SegmentReader {
@@ -68,6 +84,10 @@ export class SegmentReader {
   #preparing: Promise<Searchable> | undefined
   #directory: ChangeDirectory | undefined
   #isClosed = false
+  #sifting: Promise<void> | undefined
+  #probe: SegmentProbe | undefined
+  /** So many lookups probe before the segment is opened; below 0 it is not known yet. */
+  #probesLeft = -1
   /** What the last `find` that was BLOCKED needs; NO_BLOCK: the segment itself has to be opened. */
   #blockedOn = NO_BLOCK
 
@@ -112,7 +132,8 @@ export class SegmentReader {
     const { index, footer } = this.#opened
     if (this.#searchable === undefined) return index.residentBytes
     const { bloomBytes, rangeBytes, separatorBytes } = footer.parts
-    return index.residentBytes + bloomBytes + rangeBytes + separatorBytes
+    const keyBytes = rangeBytes + separatorBytes + (this.isSifted ? bloomBytes : 0)
+    return index.residentBytes + keyBytes
   }
 
   openSync(): void {
@@ -162,9 +183,20 @@ export class SegmentReader {
         this.#blockedOn = NO_BLOCK
         return BLOCKED
       }
+      const probed = this.#probeFor(key, start, end, hash, snapshot, result)
+      if (probed !== 'unsure') return probed === 'found' ? FOUND : ABSENT
       opened = this.#searchableNow()
     }
-    const { bloom, index, separators } = opened
+    const { index, separators } = opened
+    let { bloom } = opened
+    if (bloom === undefined && opened.missesLeft <= 0) {
+      if (!mayRead) {
+        this.#blockedOn = NO_FILTER
+        return BLOCKED
+      }
+      bloom = runReadsSync(this.#file, filterSteps(this.path, opened.footer))
+      opened.bloom = bloom
+    }
     if ((bloom !== undefined && !bloom.mayContain(hash)) || index.count === 0) return ABSENT
     assert(separators !== undefined, 'keys are looked up in key order')
     const block = separators.locate(key, start, end, snapshot)
@@ -180,14 +212,37 @@ export class SegmentReader {
     const { bytes } = blocks
     const found = findInBlock(bytes, from, to, count, key, start, end, tag, snapshot, result)
     blocks.leave()
+    if (!found && bloom === undefined) opened.missesLeft--
     return found ? FOUND : ABSENT
+  }
+
+  /** The answer of a probe, while the segment was asked less often than opening it costs. */
+  #probeFor(
+    key: Uint8Array,
+    start: number,
+    end: number,
+    hash: KeyHash,
+    snapshot: number,
+    result: FoundEntry,
+  ): Probed {
+    if (this.#probesLeft === 0) return 'unsure'
+    if (this.#probesLeft < 0) {
+      this.#probe = SegmentProbe.open(this.#file, this.meta)
+      this.#probesLeft = this.#probe?.probesMax ?? 0
+    }
+    const probe = this.#probe
+    if (probe === undefined) return 'unsure'
+    this.#probesLeft--
+    return probe.find(key, start, end, hash, snapshot, result)
   }
 
   /** Reads what the last BLOCKED lookup needs. Call it before anything else is asked of this reader. */
   loadBlocked(): Promise<void> {
     const block = this.#blockedOn
-    if (block === NO_BLOCK || this.#searchable === undefined) return this.open()
-    return this.#searchable.blocks.load(block)
+    const searchable = this.#searchable
+    if (block === NO_BLOCK || searchable === undefined) return this.open()
+    if (block === NO_FILTER) return this.#loadFilter(searchable)
+    return searchable.blocks.load(block)
   }
 
   /** Seqno of the newest range fragment over the key that `snapshot` sees; 0: none. Needs the segment open if it has any. */
@@ -312,13 +367,36 @@ export class SegmentReader {
     return this.#preparing
   }
 
+  #loadFilter(searchable: Searchable): Promise<void> {
+    this.#sifting ??= runReads(this.#file, filterSteps(this.path, searchable.footer))
+      .then((bloom) => {
+        searchable.bloom = bloom
+      })
+      .finally(() => {
+        this.#sifting = undefined
+      })
+    return this.#sifting
+  }
+
   #prepare(opened: Opened, keys: SegmentKeys): Searchable {
     if (this.#searchable !== undefined) return this.#searchable
     const file = this.#file
     const cache = this.#isClosed ? undefined : this.#cache
     const blocks = new CachedBlocks(file, opened.source, cache)
-    const searchable = { ...opened, ...keys, file, blocks, cache, cached: blocks.cached }
+    const { bloomBytes } = opened.footer.parts
+    const searchable: Searchable = {
+      ...opened,
+      ...keys,
+      file,
+      blocks,
+      cache,
+      cached: blocks.cached,
+      bloom: undefined,
+      missesLeft: bloomBytes === 0 ? Infinity : Math.ceil(bloomBytes / FILTER_BYTES_PER_MISS),
+    }
     if (!this.#isClosed) this.#searchable = searchable
+    this.#probe = undefined
+    this.#probesLeft = 0
     return searchable
   }
 
@@ -327,6 +405,8 @@ export class SegmentReader {
     this.#opened = undefined
     this.#searchable = undefined
     this.#directory = undefined
+    this.#probe = undefined
+    this.#probesLeft = -1
     searchable?.blocks.close()
   }
 }

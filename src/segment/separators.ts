@@ -35,7 +35,8 @@ import {
   writeU32Column,
 } from './columns.ts'
 
-const HEAD_BYTES = 16
+export const SEPARATORS_HEAD_BYTES = 16
+const HEAD_BYTES = SEPARATORS_HEAD_BYTES
 const HAS_SEQNOS = 1
 const HAS_TAILS = 2
 /** Bytes of a separator that the search compares as two words. */
@@ -152,6 +153,32 @@ function tailsAt(count: number, prefixBytes: number, flags: number): number {
   const seqnoBytes = (flags & HAS_SEQNOS) !== 0 ? F64_BYTES * count : 0
   const startBytes = (flags & HAS_TAILS) !== 0 ? U32_BYTES * (count + 1) : 0
   return HEAD_BYTES + seqnoBytes + WORDS_BYTES * count + startBytes + count + prefixBytes
+}
+
+/** Where what a search needs first stands in the file. */
+export interface SeparatorsLayout {
+  readonly highAt: number
+  readonly lowAt: number
+  readonly prefixAt: number
+  readonly prefixBytes: number
+}
+
+/** From the head of a section that was not read; undefined where it has no known form. */
+export function separatorsLayout(
+  head: Uint8Array,
+  blocks: number,
+  section: { readonly position: number; readonly length: number },
+): SeparatorsLayout | undefined {
+  const prefixBytes = readU32(head, 4)
+  const flags = readU32(head, 8)
+  const end = tailsAt(blocks, prefixBytes, flags)
+  const isKnown = readU32(head, 0) === blocks && flags <= (HAS_SEQNOS | HAS_TAILS)
+  // Behind the section stands its checksum.
+  if (!isKnown || section.length !== end + readU32(head, 12) + U32_BYTES) return undefined
+  const seqnoBytes = (flags & HAS_SEQNOS) !== 0 ? F64_BYTES * blocks : 0
+  const highAt = section.position + HEAD_BYTES + seqnoBytes
+  const prefixAt = section.position + end - prefixBytes
+  return { highAt, lowAt: highAt + U32_BYTES * blocks, prefixAt, prefixBytes }
 }
 
 export class Separators {
@@ -311,7 +338,7 @@ export class Separators {
 }
 
 /** Four bytes from `at`, zero behind `end`, as a signed integer that compares like the unsigned bytes. */
-function wordAt(bytes: Uint8Array, at: number, end: number): number {
+export function wordAt(bytes: Uint8Array, at: number, end: number): number {
   if (at + 4 <= end) {
     return (
       ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) ^

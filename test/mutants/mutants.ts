@@ -60,6 +60,12 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [TAKE_OVER, ...CRASH],
   },
   {
+    what: 'a probe believes rows that were held against nothing',
+    file: 'src/segment/segment-probe.ts',
+    changes: [["if (!isInside) return 'unsure'", "if (!isInside) return 'absent'"]],
+    tests: ['test/segment/segment-probe.test.ts'],
+  },
+  {
     what: 'old logs are removed before the manifest that does without them',
     file: 'src/db/recovery.ts',
     changes: [
