@@ -28,7 +28,7 @@ import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
 import { EventBytes } from './event-bytes.ts'
 import { EventPage } from './event-page.ts'
-import { blobAt, EventWindow } from './event-window.ts'
+import { blobAt, EventWindow, type WindowPart } from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import {
   SLOT_COMMIT,
@@ -211,7 +211,9 @@ export class ChangeReader {
       await this.#load(view, batch)
     }
     const window = this.#window!
-    this.#handOut(window, window.arena.bytes, batch, undefined)
+    while (window.covers(this.#position) && this.#position <= batch.last && !batch.isFull) {
+      this.#handOut(window.part(this.#position), window.arena.bytes, batch, undefined)
+    }
     if (batch.blobs.length > 0) await this.#blobs.load(view, batch)
   }
 
@@ -246,7 +248,7 @@ export class ChangeReader {
 
   /** `filter`: what is handed out has still to pass it. */
   #handOut(
-    window: EventWindow | EventPage,
+    window: WindowPart | EventPage,
     bytes: Uint8Array,
     batch: ChangeBatchBuilder,
     filter: ChangeFilter | undefined,

@@ -11,11 +11,13 @@
  * as long as the segments around it are the ones it was read from, so that what it gives is never more than the store's files
  * would give.
  */
+import { assert } from '../base/assert.ts'
 import { CommitTable } from '../base/commit-table.ts'
 import { FLAG_BLOB } from '../base/entry-kind.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
-import type { EventWindow, WindowRun } from './event-window.ts'
+import type { EventRun } from '../segment/change-reader.ts'
+import type { EventWindow } from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
 import {
@@ -78,10 +80,11 @@ export class EventPage {
     bounds: { readonly first: number; readonly last: number },
   ): EventPage | undefined {
     const { first, last } = bounds
-    const { slots } = window
+    const { arena } = window
     let bytes = 0
     for (let seqno = first; seqno <= last; seqno++) {
-      const slot = (seqno - window.first) * SLOT_INTS
+      const slot = arena.open(seqno)
+      const { slots } = arena
       const kind = slots[slot + SLOT_KIND]!
       if (kind <= 0 || (kind & FLAG_BLOB) !== 0) return undefined
       bytes += roomOf(slots[slot + SLOT_START]!, slots[slot + SLOT_END]!)
@@ -107,8 +110,9 @@ export class EventPage {
     this.runs = segments
       .filter(({ meta }) => meta.minEventSeqno <= last && meta.maxEventSeqno >= first)
       .map(({ meta, segment }) => ({ meta, blocks: segment.blockCount, events: { commits } }))
-    for (const { meta, events } of window.runs) {
-      this.#noteBlocks(events, segments.find((each) => each.meta === meta)!.segment)
+    for (const { meta, located } of window.runs) {
+      assert(located !== undefined, 'a window that is cut into pages has all of its runs')
+      this.#noteBlocks(located, segments.find((each) => each.meta === meta)!.segment)
     }
     this.#copy(window, commits)
     let metaBytes = 0
@@ -157,7 +161,7 @@ export class EventPage {
     }
   }
 
-  #noteBlocks(events: WindowRun['events'], segment: WindowSegment['segment']): void {
+  #noteBlocks(events: EventRun, segment: WindowSegment['segment']): void {
     const { seqnos, ordinals, count } = events
     let low = 0
     let high = count
@@ -174,7 +178,6 @@ export class EventPage {
   /** Entries keep their place in a word, so that whole words can be moved. */
   #copy(window: EventWindow, commits: CommitTable): void {
     const { slots, bytes, first, last } = this
-    const from = window.slots
     const { arena } = window
     const words = new Int32Array(bytes.buffer)
     const runs = window.runs.map(({ meta }) => 1 + this.runs.findIndex((run) => run.meta === meta))
@@ -182,7 +185,8 @@ export class EventPage {
     let run = 0
     let commitId = -1
     for (let seqno = first; seqno <= last; seqno++) {
-      const source = (seqno - window.first) * SLOT_INTS
+      const source = arena.open(seqno)
+      const from = arena.slots
       const slot = (seqno - first) * SLOT_INTS
       const start = from[source + SLOT_START]!
       const end = from[source + SLOT_END]!

@@ -5,6 +5,7 @@
  * Loading a window proves it: every entry that the indexes name was found under its seqno, none twice, and without a filter
  * every slot is taken (invariant I1). What does not add up is VARVE_CORRUPTION; a window never holds less.
  */
+import type { CommitTable } from '../base/commit-table.ts'
 import { corruption } from '../base/errors.ts'
 import { FLAG_BLOB } from '../base/entry-kind.ts'
 import { type BlobLocation, decodeBlobReference } from '../block/blob-reference.ts'
@@ -12,22 +13,27 @@ import { segmentFileName } from '../env/file-names.ts'
 import type { EventRun } from '../segment/change-reader.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
-import {
-  FILTERED,
-  SLOT_COMMIT,
-  SLOT_END,
-  SLOT_INTS,
-  SLOT_KEY_END,
-  SLOT_KIND,
-  SLOT_RUN,
-  SLOT_START,
-  SlotArena,
-} from './slot-arena.ts'
+import { SlotArena } from './slot-arena.ts'
 
 /** Events of one segment that fall in the window. */
 export interface WindowRun {
   readonly meta: SegmentMeta
-  readonly events: EventRun
+  readonly events: { readonly commits: CommitTable }
+  /** All that the index says of them; kept only where the window may be cut into pages. */
+  readonly located: EventRun | undefined
+}
+
+interface Bounds {
+  readonly first: number
+  readonly last: number
+}
+
+/** Slots of neighbouring seqnos, as they are handed out; borrowed until the next part is asked for. */
+export interface WindowPart {
+  readonly first: number
+  readonly last: number
+  readonly slots: Int32Array
+  readonly runs: readonly WindowRun[]
 }
 
 export class EventWindow {
@@ -35,7 +41,7 @@ export class EventWindow {
   first = 1
   last = 0
   readonly arena: SlotArena
-  runs: readonly WindowRun[] = []
+  runs: WindowRun[] = []
   /** Blob files that values in it are in. */
   readonly blobFiles: Set<number> = new Set<number>()
   /** `arenaBytes`: bound on the keys and values in it; one entry always fits. */
@@ -43,13 +49,16 @@ export class EventWindow {
     this.arena = new SlotArena({ limitBytes: arenaBytes })
   }
 
-  /** SLOT_INTS a seqno: see slot-arena.ts. */
-  get slots(): Int32Array {
-    return this.arena.slots
-  }
-
   covers(seqno: number): boolean {
     return seqno >= this.first && seqno <= this.last
+  }
+
+  /** The part of what is loaded that begins at or before `seqno` and goes on from there. */
+  part(seqno: number): WindowPart {
+    const { arena, runs } = this
+    arena.open(seqno)
+    const { slots, slotsFirst, slotsLast } = arena
+    return { slots, first: slotsFirst, last: Math.min(slotsLast, this.last), runs }
   }
 
   /** Forgets what it holds; the memory is kept for the next window. */
@@ -61,104 +70,70 @@ export class EventWindow {
     this.arena.reset()
   }
 
-  /** Begins a window: takes the runs and marks their slots. `isWhole`: all keyspaces, so every seqno must be there. */
-  begin(
-    bounds: { readonly first: number; readonly last: number },
-    runs: readonly WindowRun[],
-    isWhole: boolean,
-  ): void {
+  /** Begins a window, of which nothing is marked yet; `expectedBytes`: about so much will be gathered. */
+  begin(bounds: Bounds, expectedBytes = 0): void {
     this.clear()
-    const span = bounds.last - bounds.first + 1
-    this.arena.begin(bounds.first, span)
-    let events = 0
-    for (let r = 0; r < runs.length; r++) {
-      this.#mark(runs[r]!, r + 1, bounds)
-      events += runs[r]!.events.count
-    }
-    if (isWhole && events !== span) {
-      const missing = this.#firstFree(span)
-      throw corruption(`The events ${bounds.first} to ${bounds.last} are not all there`, {
-        file: fileOf(runs),
-        expected: span,
-        found: events,
-        firstMissing: bounds.first + missing,
-      })
-    }
-    this.runs = runs
+    this.arena.expect(expectedBytes)
+    this.arena.begin(bounds.first, bounds.last - bounds.first + 1)
   }
 
-  #mark(
-    run: WindowRun,
-    number: number,
-    bounds: { readonly first: number; readonly last: number },
-  ): void {
-    const { count, seqnos, commitIds } = run.events
+  /** Takes the run of a segment and marks its events; `isKept`: with all that the index says of them. */
+  mark(meta: SegmentMeta, events: EventRun, bounds: Bounds, isKept: boolean): void {
+    const { count, seqnos, commitIds, commits } = events
     const { first, last } = bounds
-    const { slots } = this
+    const { arena } = this
+    const number = this.runs.length + 1
     for (let i = 0; i < count; i++) {
       const seqno = seqnos[i]!
-      const slot = (seqno - first) * SLOT_INTS
-      if (slot < 0 || seqno > last) {
+      if (seqno < first || seqno > last) {
         throw corruption(`A change index gives ${seqno} for a window from ${first} to ${last}`, {
-          file: segmentFileName(run.meta.number),
+          file: segmentFileName(meta.number),
           seqno,
         })
       }
-      if (slots[slot + SLOT_RUN] !== 0) {
+      if (!arena.mark(seqno, number, commitIds[i]!)) {
         throw corruption(`Event ${seqno} stands twice`, {
-          file: segmentFileName(run.meta.number),
+          file: segmentFileName(meta.number),
           seqno,
         })
       }
-      slots[slot + SLOT_RUN] = number
-      slots[slot + SLOT_COMMIT] = commitIds[i]!
     }
+    this.runs.push({ meta, events: { commits }, located: isKept ? events : undefined })
   }
 
-  /** All entries of run `index` are in the arena: marks those that the filter leaves out, notes the blob files of the others. */
-  settle(index: number, bounds: { readonly first: number }, filter: ChangeFilter): void {
+  /** Without a filter every seqno of the window must be there: `found` of them were marked. */
+  checkWhole(bounds: Bounds, found: number): void {
+    const span = bounds.last - bounds.first + 1
+    if (found === span) return
+    throw corruption(`The events ${bounds.first} to ${bounds.last} are not all there`, {
+      file: fileOf(this.runs),
+      expected: span,
+      found,
+      firstMissing: this.arena.firstUnmarked,
+    })
+  }
+
+  /** All entries are in the arena: leaves out those that do not pass the filter, notes the blob files of the others. */
+  settle(filter: ChangeFilter): void {
+    const { arena } = this
     const { looksAtEntries } = filter
-    const { count, seqnos } = this.runs[index]!.events
-    const { slots } = this
-    for (let i = 0; i < count; i++) {
-      const slot = (seqnos[i]! - bounds.first) * SLOT_INTS
-      const kind = slots[slot + SLOT_KIND]!
-      if (looksAtEntries && !this.#accepts(slot, kind, filter)) {
-        slots[slot + SLOT_KIND] = FILTERED
-      } else if ((kind & FLAG_BLOB) !== 0) {
-        const valueStart = slots[slot + SLOT_KEY_END]!
-        const { bytes } = this.arena
-        const { meta } = this.runs[index]!
-        this.blobFiles.add(blobAt(bytes, valueStart, slots[slot + SLOT_END]!, meta).file)
+    if (!looksAtEntries && !arena.hasBlobs) return
+    const { bytes } = arena
+    arena.sift((kind, start, keyEnd, end, run) => {
+      if (looksAtEntries && !filter.acceptsEntry(kind, bytes, start, keyEnd, bytes, keyEnd, end)) {
+        return false
       }
-    }
+      if ((kind & FLAG_BLOB) !== 0) {
+        this.blobFiles.add(blobAt(bytes, keyEnd, end, this.runs[run - 1]!.meta).file)
+      }
+      return true
+    })
   }
 
   /** The window is whole and may be handed out. */
-  finish(bounds: { readonly first: number; readonly last: number }): void {
+  finish(bounds: Bounds): void {
     this.first = bounds.first
     this.last = bounds.last
-  }
-
-  #firstFree(span: number): number {
-    let slot = 0
-    while (slot < span && this.slots[slot * SLOT_INTS + SLOT_RUN] !== 0) slot++
-    return slot
-  }
-
-  #accepts(slot: number, kind: number, filter: ChangeFilter): boolean {
-    const { bytes, slots } = this.arena
-    const keyEnd = slots[slot + SLOT_KEY_END]!
-    const valueEnd = slots[slot + SLOT_END]!
-    return filter.acceptsEntry(
-      kind,
-      bytes,
-      slots[slot + SLOT_START]!,
-      keyEnd,
-      bytes,
-      keyEnd,
-      valueEnd,
-    )
   }
 }
 

@@ -19,21 +19,28 @@ import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { ChangeFilter } from './change-filter.ts'
 import type { ChangeSegment, ChangeView } from './change-source.ts'
 import { PAGE_EVENTS, type WindowSegment } from './event-page.ts'
-import type { EventWindow, WindowRun } from './event-window.ts'
+import type { EventWindow } from './event-window.ts'
 import { OrdinalSorter } from './ordinal-sorter.ts'
 import type { ScanTally } from './scan-tally.ts'
 import { SegmentCatalog } from './segment-catalog.ts'
 import type { WindowSizer } from './window-sizer.ts'
 
-interface OpenRun extends WindowRun {
+/** A segment with events of the window; its number among the runs is its place in the list. */
+interface OpenRun {
+  readonly meta: SegmentMeta
   readonly segment: ChangeSegment
   readonly seen: Uint8Array
+  /** Ascending. */
+  readonly ordinals: Int32Array
 }
 
 /** Where a window's events were looked for, and what was found. */
 interface Found {
   readonly segments: readonly WindowSegment[]
   readonly runs: readonly OpenRun[]
+  readonly events: number
+  /** Bytes of what indexes say about them, at the most while they are read. */
+  readonly indexBytes: number
 }
 
 export interface WindowReach {
@@ -42,6 +49,13 @@ export interface WindowReach {
   /** The window may be kept in pages: it goes to the end of one. */
   readonly inPages: boolean
 }
+
+/** An event's place in file order, */
+const ORDINAL_BYTES = 4
+/** what else the index says of it, */
+const COLUMNS_BYTES = 16
+/** and a commit's row. */
+const COMMIT_BYTES = 28
 
 interface Bounds {
   readonly first: number
@@ -77,55 +91,54 @@ export class WindowLoader {
     for (;;) {
       const bounds = { first: reach.from, last: endOf(reach, sizer.span) }
       const span = bounds.last - bounds.first + 1
-      const { runs, segments } = await this.#find(view, bounds, mayRead)
-      window.begin(bounds, runs, this.#isWhole())
-      const found = { events: 0, commits: 0 }
-      for (const { events } of runs) {
-        found.events += events.count
-        found.commits += events.commits.count
-      }
-      const gathered = await this.#gather(window, runs, bounds, mayRead)
+      window.begin(bounds, sizer.expectedBytes(span))
+      const found = await this.#find(view, window, { ...bounds, isKept: reach.inPages }, mayRead)
+      // Without a filter on keyspaces and segments every seqno of the window must be found.
+      if (this.#filter.isAll) window.checkWhole(bounds, found.events)
+      const gathered = await this.#gather(window, found.runs, mayRead)
       if (gathered === undefined) {
+        window.settle(this.#filter)
         window.finish(bounds)
-        sizer.fitted(span, found, window.arena.usedBytes)
-        return segments
+        sizer.fitted(span, found.indexBytes, window.arena.usedBytes)
+        return found.segments
       }
       sizer.overflowed(span, gathered, found.events)
     }
-  }
-
-  /** Without a filter on keyspaces and segments every seqno of the window must be found. */
-  #isWhole(): boolean {
-    return this.#filter.isAll
   }
 
   /** Gathers every run; returns the number of entries when the arena overflowed, else undefined. */
   async #gather(
     window: EventWindow,
     runs: readonly OpenRun[],
-    bounds: Bounds,
     mayRead: boolean,
   ): Promise<number | undefined> {
     for (let r = 0; r < runs.length; r++) {
-      const { segment, events, meta, seen } = runs[r]!
+      const { segment, ordinals, meta, seen } = runs[r]!
       window.arena.beginRun(r + 1, meta.number)
-      const ordinals = this.#sorter.sorted(events.ordinals, events.count, meta.entries)
-      const result = await segment.gather(ordinals, events.count, window.arena, mayRead, seen)
+      const result = await segment.gather(ordinals, ordinals.length, window.arena, mayRead, seen)
       this.#tally.bytesRead += result.bytesRead
       this.#tally.read(meta, result.blocksRead)
-      if (result.gathered < events.count) return window.arena.count
-      window.settle(r, bounds, this.#filter)
+      if (result.gathered < ordinals.length) return window.arena.count
     }
     return undefined
   }
 
-  async #find(view: ChangeView, bounds: Bounds, mayRead: boolean): Promise<Found> {
+  /** Marks what the indexes say, one segment after the other: of each only the places of its entries are kept. */
+  async #find(
+    view: ChangeView,
+    window: EventWindow,
+    bounds: Bounds & { readonly isKept: boolean },
+    mayRead: boolean,
+  ): Promise<Found> {
     const catalog = new SegmentCatalog(view.listSegments())
     const metas = this.#skip
       ? catalog.within({ from: bounds.first, upTo: bounds.last }, this.#filter)
       : catalog.all.filter((meta) => this.#filter.acceptsKeyspace(meta.keyspaceId))
     const runs: OpenRun[] = []
     const segments: WindowSegment[] = []
+    let found = 0
+    let keptBytes = 0
+    let passingBytes = 0
     for (const meta of metas) {
       const segment = view.segment(meta)
       segments.push({ meta, segment })
@@ -139,9 +152,17 @@ export class WindowLoader {
       if (!this.#skip) events = await this.#readWhole(segment, meta, bounds)
       else if (mayRead) events = segment.eventsSync(first, last, limit)
       else events = await segment.events(first, last, limit)
-      if (events.count > 0) runs.push({ meta, events, segment, seen })
+      const { count, commits } = events
+      if (count === 0) continue
+      window.mark(meta, events, bounds, bounds.isKept)
+      const ordinals = this.#sorter.sorted(events.ordinals, count, meta.entries).slice()
+      runs.push({ meta, segment, seen, ordinals })
+      found += count
+      keptBytes += count * ORDINAL_BYTES + commits.count * COMMIT_BYTES
+      if (bounds.isKept) keptBytes += count * COLUMNS_BYTES
+      else passingBytes = Math.max(passingBytes, count * COLUMNS_BYTES)
     }
-    return { runs, segments }
+    return { runs, segments, events: found, indexBytes: keptBytes + passingBytes }
   }
 
   /** Without trusting the index: every block is read. */

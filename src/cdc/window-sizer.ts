@@ -4,7 +4,7 @@
  * are cheap. A filter that lets little through makes them wide, large values make them narrow.
  *
  * ```
- *   budget = 7/8 window: keys and values, and what each event takes in columns, slots and runs | 1/8 the batch being handed out
+ *   budget = 15/16 window: keys and values, and what each event takes in columns | 1/16 the batch being handed out
  * ```
  */
 
@@ -14,14 +14,12 @@ const FIRST_SPAN_MAX = 1024
 /** Room for the end of a commit, and for what a filter leaves out. */
 const FIRST_SPAN_MIN = 16
 const GROWTH = 16
-/** Slots are cleared per window; wider ones would cost more than they save. */
+/** Marks are cleared per window; wider ones would cost more than they save. */
 const SPAN_MAX = 2 ** 20
-/** A seqno's slot, with or without an event. */
-const SLOT_BYTES = 24
-/** An event's rows in the run of the change index, and its place in file order. */
-const EVENT_BYTES = 20
-/** A commit's row there. */
-const COMMIT_BYTES = 28
+/** A seqno's marks, with or without an event. */
+const MARK_BYTES = 8
+/** No window is planned wider than if marks took so much: what the index says of as many events must fit too. */
+const SPAN_BYTES = 24
 
 export class WindowSizer {
   /** Bytes of keys and values that one window may gather. */
@@ -33,13 +31,14 @@ export class WindowSizer {
   readonly #expected: number
   #span: number
   #isFirst = true
+  #bytesPerSeqno = 0
 
   constructor(memoryBudgetBytes: number, expectedEvents: number = Infinity) {
-    this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 8))
+    this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 16))
     this.#windowBytes = Math.max(1, memoryBudgetBytes - this.batchBytes)
     // Entries without any bytes still take their columns.
-    this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 3) / 4))
-    const columns = Math.floor(this.#windowBytes / SLOT_BYTES)
+    this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 7) / 8))
+    const columns = Math.floor(this.#windowBytes / SPAN_BYTES)
     this.#spanMax = Math.min(SPAN_MAX, Math.max(1, columns))
     this.#expected = expectedEvents
     this.#span = this.#firstSpan(FIRST_SPAN)
@@ -65,14 +64,19 @@ export class WindowSizer {
     this.#span = this.#spanMax
   }
 
-  /** A window of `span` seqnos gathered so many events of so many commits, with so many bytes of keys and values. */
-  fitted(span: number, found: { events: number; commits: number }, bytes: number): void {
+  /** About so many bytes of entries a window of `span` seqnos will have, as the last one had. */
+  expectedBytes(span: number): number {
+    return Math.min(this.arenaBytes, Math.ceil(span * this.#bytesPerSeqno * 1.03))
+  }
+
+  /** A window of `span` seqnos took so many bytes for what indexes say, and so many for entries. */
+  fitted(span: number, indexBytes: number, bytes: number): void {
     this.#isFirst = false
-    const index = found.events * EVENT_BYTES + found.commits * COMMIT_BYTES
-    const perSeqno = (bytes + index) / span + SLOT_BYTES
+    this.#bytesPerSeqno = bytes / span
+    const perSeqno = (bytes + indexBytes) / span + MARK_BYTES
     const affordable = Math.min(
-      Math.floor((this.#windowBytes * 0.95) / perSeqno),
-      bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.95) / bytes),
+      Math.floor((this.#windowBytes * 0.97) / perSeqno),
+      bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.97) / bytes),
     )
     // A window that the end of the segments cut short does not make the next one small.
     const wanted = Math.max(span * GROWTH, this.#span)

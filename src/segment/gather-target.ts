@@ -11,6 +11,8 @@
  * gets whole words for itself, and a place with the alignment of its source.
  */
 
+import { assert } from '../base/assert.ts'
+
 const READ_BYTES = 2 ** 18
 const RAW_BYTES = 2 ** 16
 /** The last entry may go beyond the limit; room for one of usual size. */
@@ -69,6 +71,15 @@ export abstract class GatherTarget {
       this.bytes = allocate(this.#used + this.limitBytes + SLACK_BYTES)
       this.words = wordsOf(this.bytes)
     }
+  }
+
+  /** About so many bytes will come, as things stand: room for them is taken at once, instead of by doubling. Empty so far. */
+  expect(bytes: number): void {
+    assert(this.#used === this.#entriesAt, 'room is made before anything is added')
+    const wanted = this.#entriesAt + Math.min(bytes, this.limitBytes)
+    if (wanted <= this.bytes.length) return
+    this.bytes = allocate(wanted + SLACK_BYTES)
+    this.words = wordsOf(this.bytes)
   }
 
   /** The end of what was reserved. */

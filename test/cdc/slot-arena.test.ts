@@ -1,9 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import { KIND_INSERT } from '../../src/base/entry-kind.ts'
 import {
+  FILTERED,
+  SLOT_COMMIT,
   SLOT_END,
-  SLOT_INTS,
   SLOT_KEY_END,
+  SLOT_KIND,
   SLOT_RUN,
   SLOT_START,
   SlotArena,
@@ -17,7 +19,7 @@ function entryBytes(i: number): Buffer {
 
 function fill(arena: SlotArena, first: number, span: number): void {
   arena.begin(first, span)
-  for (let i = 0; i < span; i++) arena.slots[i * SLOT_INTS + SLOT_RUN] = 1
+  for (let i = 0; i < span; i++) arena.mark(first + i, 1, i * 3)
   arena.beginRun(1, 7)
   for (const i of shuffled(span, 5)) {
     const bytes = entryBytes(i)
@@ -43,15 +45,21 @@ describe('an arena with a slot for each seqno', () => {
     for (const first of [1_000_000_007, 1]) {
       fill(arena, first, span)
       expect(arena.count).toBe(span)
-      const { slots, bytes } = arena
+      const { bytes } = arena
       let used = 0
       for (let i = 0; i < span; i++) {
         const expected = entryBytes(i)
-        const start = slots[i * SLOT_INTS + SLOT_START]!
-        const end = slots[i * SLOT_INTS + SLOT_END]!
-        const keyBytes = slots[i * SLOT_INTS + SLOT_KEY_END]! - start
+        const slot = arena.open(first + i)
+        const { slots } = arena
+        const start = slots[slot + SLOT_START]!
+        const end = slots[slot + SLOT_END]!
+        const keyBytes = slots[slot + SLOT_KEY_END]! - start
         const isRight =
-          keyBytes === expected.length >> 1 && expected.compare(bytes, start, end) === 0
+          keyBytes === expected.length >> 1 &&
+          expected.compare(bytes, start, end) === 0 &&
+          slots[slot + SLOT_KIND] === KIND_INSERT &&
+          slots[slot + SLOT_RUN] === 1 &&
+          slots[slot + SLOT_COMMIT] === i * 3
         if (!isRight) expect.fail(`slot ${i} does not hold its entry`)
         used += expected.length
       }
@@ -59,11 +67,32 @@ describe('an arena with a slot for each seqno', () => {
     }
   })
 
+  test('leaves out what does not pass, and nothing else', () => {
+    const arena = new SlotArena({ limitBytes: 2 ** 20 })
+    fill(arena, 50, 3000)
+    const seen = new Set<number>()
+    arena.sift((kind, start, keyEnd, end, run) => {
+      expect([kind, run, keyEnd - start]).toEqual([KIND_INSERT, 1, (end - start) >> 1])
+      seen.add(start)
+      return end - start > 100
+    })
+    expect(seen.size).toBe(3000)
+    for (let i = 0; i < 3000; i++) {
+      const slot = arena.open(50 + i)
+      const isLong = entryBytes(i).length > 100
+      expect(arena.slots[slot + SLOT_KIND]).toBe(isLong ? KIND_INSERT : FILTERED)
+    }
+  })
+
   test('refuses what the index did not name, what comes twice and what is derived', () => {
     const arena = new SlotArena({ limitBytes: 1000 })
     arena.begin(10, 4)
-    arena.slots[SLOT_RUN] = 1
-    arena.slots[SLOT_INTS + SLOT_RUN] = 2
+    expect([arena.mark(10, 1, 0), arena.mark(11, 2, 0), arena.mark(10, 2, 0)]).toEqual([
+      true,
+      true,
+      false,
+    ])
+    expect(arena.firstUnmarked).toBe(12)
     arena.beginRun(1, 7)
     const refused = {
       code: 'VARVE_CORRUPTION',
