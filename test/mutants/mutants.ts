@@ -239,6 +239,18 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/blob/blob-file.test.ts', FLIPS],
   },
   {
+    what: 'a block whose values were handed out is entered again',
+    file: 'src/segment/read-ahead.ts',
+    changes: [['(!this.#isLent || block > this.#lentUpTo)', '(!this.#isLent || block >= 0)']],
+    tests: ['test/read/cursor.test.ts'],
+  },
+  {
+    what: 'a cursor compares with a key that its caller may have changed',
+    file: 'src/read/range-reader.ts',
+    changes: [['        visible.ownKey()\n', '']],
+    tests: ['test/read/cursor.test.ts'],
+  },
+  {
     what: 'the checksum of a chunk of the change index is not compared',
     file: 'src/segment/change-reader.ts',
     changes: [

@@ -116,6 +116,8 @@ describe('a cursor', () => {
 
   test('reads on undisturbed when its caller writes over every item', async () => {
     const older = puts(3000, 'a value of some bytes ').filter((_, i) => i % 2 === 0)
+    // Blocks as large as this one are held against their checksums one by one, whenever they are entered.
+    older.push({ type: 'put', key: 'z'.repeat(17_000), value: 'v' })
     // Many versions of a key make a cursor seek, in all segments: one of them goes back by a block for it.
     const newer: Step[] = []
     for (let i = 1; i < 3000; i += 26) {
