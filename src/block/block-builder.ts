@@ -2,7 +2,7 @@
  * Encodes entries as they come, straight into the output buffer: nothing is gathered first, every byte is copied once.
  * Measured: 100-byte values, 16-byte keys, twice as fast as collecting a block's entries and then encoding them.
  */
-import { copyBytes } from '../base/bytes.ts'
+import { copyBytes, copyWords, viewOf, WORD_COPY_MAX } from '../base/bytes.ts'
 import { assert } from '../base/assert.ts'
 import {
   BLOCK_FOOT_BYTES,
@@ -17,8 +17,6 @@ import {
 
 /** Up to so many bytes, a loop is faster than words. */
 const LOOP_COPY_MAX = 16
-/** Up to so many bytes, words are faster than a native copy: 55 against 84 ns for 100 bytes, and no view is left behind. */
-const WORD_COPY_MAX = 192
 
 export class BlockBuilder {
   #bytes: Uint8Array
@@ -254,20 +252,4 @@ export class BlockBuilder {
     tags.set(this.#tags)
     this.#tags = tags
   }
-}
-
-function viewOf(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-}
-
-function copyWords(
-  target: DataView,
-  at: number,
-  source: DataView,
-  start: number,
-  length: number,
-): void {
-  let i = 0
-  for (; i + 4 <= length; i += 4) target.setInt32(at + i, source.getInt32(start + i, true), true)
-  for (; i < length; i++) target.setUint8(at + i, source.getUint8(start + i))
 }

@@ -12,7 +12,7 @@
  * the write-ahead log has the record and must not fail for want of memory.
  */
 import { assert } from '../base/assert.ts'
-import { readU32, readU48 } from '../base/bytes.ts'
+import { copyWords, readU32, readU48, viewOf, WORD_COPY_MAX } from '../base/bytes.ts'
 import { CommitTable } from '../base/commit-table.ts'
 import {
   COMMIT_BODY_AT,
@@ -24,7 +24,14 @@ import {
 } from '../batch/commit-record.ts'
 import { ByteReader } from '../base/varint.ts'
 import { Operation } from './operation.ts'
-import { allocateBytes, allocateInts, growDoubles, growInts, growWords } from './shared-memory.ts'
+import {
+  allocateBytes,
+  allocateInts,
+  GROWTH,
+  growDoubles,
+  growInts,
+  growWords,
+} from './shared-memory.ts'
 
 const ARENA_BYTES_FIRST = 64 * 1024
 /** From here on the arena gets its whole capacity at once: fresh memory costs nothing until it is touched, copying does. */
@@ -80,6 +87,10 @@ export class OperationLog {
    * each million entries, gigabytes in a fill without pause. This one counts.
    */
   weight: ArrayBuffer | undefined
+  #arenaView: DataView
+  /** Where the last short record came from: small commits share chunks. */
+  #source: Uint8Array | undefined
+  #sourceView: DataView
   readonly #capacityBytes: number
   readonly #shared: boolean
   #pendingCommits = 0
@@ -96,12 +107,16 @@ export class OperationLog {
     if (parts === undefined) {
       const first = Math.min(ARENA_BYTES_FIRST, options.capacityBytes)
       this.arena = allocateBytes(first, options.shared)
+      this.#arenaView = viewOf(this.arena)
+      this.#sourceView = this.#arenaView
       this.links = allocateInts(OPERATIONS_FIRST * 2, options.shared)
       this.#growCommits(COMMITS_FIRST)
       return
     }
     // A structured clone makes a plain Uint8Array of a Buffer.
     this.arena = Buffer.from(parts.arena.buffer)
+    this.#arenaView = viewOf(this.arena)
+    this.#sourceView = this.#arenaView
     this.arenaEnd = parts.arenaEnd
     this.publishedEnd = parts.arenaEnd
     this.count = parts.operations
@@ -160,8 +175,13 @@ export class OperationLog {
     const commits = this.commits.count + this.#pendingCommits + 1
     const rows = this.commits.first.length
     if (commits > rows) this.#growCommits(Math.max(commits, rows * 2))
-    // Not `subarray`: of a Buffer it costs more than the copy.
-    this.arena.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), offset)
+    if (length <= WORD_COPY_MAX) {
+      if (bytes !== this.#source) this.#viewSource(bytes)
+      copyWords(this.#arenaView, offset, this.#sourceView, start, length)
+    } else {
+      // Not `subarray`: of a Buffer it costs more than the copy.
+      this.arena.set(new Uint8Array(bytes.buffer, bytes.byteOffset + start, length), offset)
+    }
     this.arenaEnd = offset + length
     this.pending += operations
     if (operations > 0) this.#pendingCommits++
@@ -283,6 +303,11 @@ export class OperationLog {
     }
   }
 
+  #viewSource(bytes: Uint8Array): void {
+    this.#source = bytes
+    this.#sourceView = viewOf(bytes)
+  }
+
   #reserveArena(needed: number): void {
     if (needed <= this.arena.length) return
     assert(needed <= ARENA_BYTES_MAX, 'a memtable holds less than 2 GiB')
@@ -293,13 +318,14 @@ export class OperationLog {
     const grown = allocateBytes(size, this.#shared)
     grown.set(this.arena.subarray(0, this.arenaEnd))
     this.arena = grown
+    this.#arenaView = viewOf(grown)
     if (this.#shared && !isSmall) this.weight = new ArrayBuffer(size)
   }
 
   #reserveOperations(needed: number): void {
     const words = needed * 2
     if (words <= this.links.length) return
-    this.links = growInts(this.links, Math.max(words, this.links.length * 2), this.#shared)
+    this.links = growInts(this.links, Math.max(words, this.links.length * GROWTH), this.#shared)
   }
 
   /** The table would grow by itself, but in memory of its own, and when it is too late to fail. */

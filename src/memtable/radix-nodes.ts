@@ -17,7 +17,7 @@
  * A root is a word of its own that holds a pointer. A full node is replaced by one of the next size.
  */
 import { assert } from '../base/assert.ts'
-import { allocateInts, growInts } from './shared-memory.ts'
+import { allocateInts, GROWTH, growInts } from './shared-memory.ts'
 
 export const NODE4 = 0
 export const NODE16 = 1
@@ -267,7 +267,7 @@ export class RadixNodes {
     assert(needed <= WORDS_MAX, 'pointers to nodes are int32')
     this.words = growInts(
       this.words,
-      Math.max(needed, Math.min(this.words.length * 2, WORDS_MAX)),
+      Math.max(needed, Math.min(this.words.length * GROWTH, WORDS_MAX)),
       this.#shared,
     )
     this.bytes = new Uint8Array(this.words.buffer)

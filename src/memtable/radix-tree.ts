@@ -44,16 +44,16 @@ export class RadixTree {
     const arena = log.arena
     const nodes = this.nodes
     const words = nodes.words
+    const leaf = ~ordinal
     let at = keyStart
     let slot = root
     for (;;) {
       const current = words[slot]!
-      if (current < 0) {
-        this.#meetKey(slot, ~current, at - keyStart, at, keyEnd, ordinal)
-        return
-      }
-      if (current === 0) {
-        words[slot] = ~ordinal
+      if (current <= 0) {
+        // One store for both: code of its own for the first key of a tree would be compiled anew with the second tree.
+        const pointer =
+          current === 0 ? leaf : this.#meetKey(~current, at - keyStart, at, keyEnd, ordinal)
+        nodes.words[slot] = pointer
         return
       }
       const prefix = words[current + PREFIX_LENGTH]!
@@ -69,12 +69,12 @@ export class RadixTree {
       if (at === keyEnd) {
         const previous = words[current + END_KEY]!
         if (previous < 0) log.setOlder(ordinal, ~previous)
-        words[current + END_KEY] = ~ordinal
+        words[current + END_KEY] = leaf
         return
       }
       const child = nodes.childSlot(current, arena[at]!)
       if (child === 0) {
-        nodes.addChild(slot, current, arena[at]!, ~ordinal)
+        nodes.addChild(slot, current, arena[at]!, leaf)
         this.structure++
         return
       }
@@ -155,15 +155,11 @@ export class RadixTree {
     return compareBytes(arena, other.keyStart, other.keyEnd, key, start, end) === 0 ? ~current : -1
   }
 
-  /** The way ends at another key: the same one, or both go on below a new node. `depth` bytes are known to be equal. */
-  #meetKey(
-    slot: number,
-    met: number,
-    depth: number,
-    at: number,
-    keyEnd: number,
-    ordinal: number,
-  ): void {
+  /**
+   * The way ends at another key: the same one, or both go on below a new node. `depth` bytes are known to be equal. Returns the
+   * pointer that takes the place of the key.
+   */
+  #meetKey(met: number, depth: number, at: number, keyEnd: number, ordinal: number): number {
     const { log, nodes } = this
     const arena = log.arena
     const other = this.#other
@@ -174,14 +170,13 @@ export class RadixTree {
     const ends = at + shared === keyEnd
     if (otherEnds && ends) {
       log.setOlder(ordinal, met)
-      nodes.words[slot] = ~ordinal
-      return
+      return ~ordinal
     }
     const node = nodes.addNode4(shared, at)
     nodes.attach(node, otherEnds, arena[otherAt + shared]!, ~met)
     nodes.attach(node, ends, arena[at + shared]!, ~ordinal)
-    nodes.words[slot] = node
     this.structure++
+    return node
   }
 
   /** Only `shared` bytes of the node's prefix are the key's: a new node above takes them. */

@@ -3,6 +3,9 @@
  * Fresh memory is zero, and costs nothing until it is touched.
  */
 
+/** So many times as large what is full becomes: what is not touched costs nothing, each copy and the memory that it leaves do. */
+export const GROWTH = 4
+
 export function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike {
   return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
 }

@@ -380,7 +380,9 @@ export class CommitPipeline {
 
   #finishDrain(): void {
     if (!this.isEmpty || this.#cuttingBack) return
-    this.#queue.length = 0
+    // The length of an array is set in the engine's own code, a put in a hundred; one commit is the rule.
+    if (this.#queue.length === 1) this.#queue.pop()
+    else this.#queue.length = 0
     this.#head = 0
     const drained = this.#drained
     if (drained.length === 0) return
