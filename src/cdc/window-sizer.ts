@@ -8,6 +8,8 @@
  * ```
  */
 
+/** Places in a window are 32-bit numbers, and nobody gains by more. */
+const BUDGET_MAX = 2 ** 30
 const FIRST_SPAN = 256
 /** A batch that asks for more than that is given by one window, up to so many events. */
 const FIRST_SPAN_MAX = 1024
@@ -34,8 +36,9 @@ export class WindowSizer {
   #bytesPerSeqno = 0
 
   constructor(memoryBudgetBytes: number, expectedEvents: number = Infinity) {
-    this.batchBytes = Math.max(1, Math.floor(memoryBudgetBytes / 16))
-    this.#windowBytes = Math.max(1, memoryBudgetBytes - this.batchBytes)
+    const budget = Math.min(memoryBudgetBytes, BUDGET_MAX)
+    this.batchBytes = Math.max(1, Math.floor(budget / 16))
+    this.#windowBytes = Math.max(1, budget - this.batchBytes)
     // Entries without any bytes still take their columns.
     this.arenaBytes = Math.max(1, Math.floor((this.#windowBytes * 7) / 8))
     const columns = Math.floor(this.#windowBytes / SPAN_BYTES)

@@ -11,7 +11,7 @@ describe('a scan over segment files', () => {
   test('yields every event from every start, in windows of any size', async () => {
     const store = stored(new Disk())
     const { latest } = store
-    for (const memoryBudgetBytes of [1, 3000, 20_000, 32 * 2 ** 20]) {
+    for (const memoryBudgetBytes of [1, 3000, 20_000, 32 * 2 ** 20, Number.MAX_SAFE_INTEGER]) {
       const starts = memoryBudgetBytes < 3000 ? [latest - 20] : [1, 2, 77, latest - 100, latest]
       for (const from of starts) {
         const scan = scanSinceSeqno(store, from, { memoryBudgetBytes })
