@@ -44,6 +44,7 @@ export interface FloorKeeperOptions {
 export class FloorKeeper {
   readonly #options: FloorKeeperOptions
   #busy: Promise<void> | undefined
+  #flushed = 0
 
   constructor(options: FloorKeeperOptions) {
     this.#options = options
@@ -74,7 +75,7 @@ export class FloorKeeper {
       policy,
       ...this.scale,
       durable: durable(),
-      flushed: versions.current.state.lastFlushedSeqno,
+      flushed: Math.max(this.#flushed, versions.current.state.lastFlushedSeqno),
       floor: this.floor,
       now: now(),
     })
@@ -89,11 +90,13 @@ export class FloorKeeper {
     return bandBoundaries(this.scale, { policy: this.#options.policy, floor: this.floor })
   }
 
-  /** Applies the policy. `flushed`: highest seqno that stands, or is about to stand, in segments. */
+  /** Applies the policy. `flushed`: highest seqno that stands, or is about to stand, in segments; never lower than it was said before. */
   async raise(
     flushed: number = this.#options.versions.current.state.lastFlushedSeqno,
   ): Promise<void> {
-    await this.whileStanding(() => this.#raise(flushed))
+    // A compaction that ends before the flush must not find less held than the flush did: what was told would be told again.
+    this.#flushed = Math.max(this.#flushed, flushed)
+    await this.whileStanding(() => this.#raise())
   }
 
   /** Raises the floor to `floor` whatever the policy says. It must not be above durable + 1. `lose`: see `Consumers.loseBelow`. */
@@ -115,13 +118,13 @@ export class FloorKeeper {
     return result
   }
 
-  async #raise(flushed: number): Promise<void> {
+  async #raise(): Promise<void> {
     const options = this.#options
     const plan = planFloor({
       policy: options.policy,
       ...this.scale,
       durable: options.durable(),
-      flushed,
+      flushed: this.#flushed,
       floor: this.floor,
       now: options.now(),
       consumers: options.consumers(),
