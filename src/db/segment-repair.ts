@@ -95,7 +95,7 @@ export class SegmentRepair {
     const file = fs.openRead(path)
     try {
       const isWhole = (await problemsOf(() => verifySegment(file, meta))) === 0
-      const refersToDamage = meta.blobReferences.some((one) => this.#damagedBlobs.has(one.file))
+      const refersToDamage = meta.blobReferences.some((one) => !this.#goodBlobs.has(one.file))
       if (isWhole && !refersToDamage) {
         this.additions.push({ keyspaceId: meta.keyspaceId, level: place, meta })
         return

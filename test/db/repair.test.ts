@@ -351,6 +351,21 @@ test('without any manifest the segments and logs tell what is there', async () =
   }
 })
 
+test('without any manifest, values of a blob file that is gone are lost, and nothing else', async () => {
+  const { open, fs } = await filled()
+  const [blob] = filesOf(fs, '.blob')
+  for (const path of [filesOf(fs, 'MANIFEST')[0]!, `${LOCATION}/CURRENT`, blob!]) fs.remove(path)
+  const report = await repair(fs)
+  const db = await open({}, APART)
+  const keys = await db.keys().all()
+  const lost = report.seqnosLost.reduce((sum, { from, to }) => sum + to - from + 1, 0)
+  expect(lost).toBeGreaterThan(0)
+  expect(keys).toHaveLength(901 - lost)
+  expect(report.floor).toBe(report.seqnosLost.at(-1)!.to + 1)
+  expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+  await db.close()
+})
+
 test('wherever a manifest is damaged at its beginning, names, consumers and the id of the store survive', async () => {
   const made = await layered()
   const [manifest] = filesOf(made.fs, 'MANIFEST')
