@@ -31,6 +31,8 @@ import { EventPage } from './event-page.ts'
 import { blobAt, EventWindow, type WindowPart } from './event-window.ts'
 import type { ScanTally } from './scan-tally.ts'
 import {
+  CHUNK_BYTES,
+  CHUNK_SHIFT,
   SLOT_COMMIT,
   SLOT_END,
   SLOT_INTS,
@@ -253,7 +255,7 @@ export class ChangeReader {
     batch: ChangeBatchBuilder,
     filter: ChangeFilter | undefined,
   ): void {
-    const { slots, first } = window
+    const { slots, first, lent } = window
     const runs: readonly HandedRun[] = window.runs
     const owned = this.#bytes
     const commit = this.#commit
@@ -298,7 +300,8 @@ export class ChangeReader {
         if (!this.#begin(batch, seqno)) return
       }
       if (seqno < commit.first || seqno > commit.last) throw foreignCommit(runs[run - 1]!, seqno)
-      owned.take(start, valueEnd, ahead)
+      if (lent === undefined) owned.take(start, valueEnd, ahead)
+      else owned.lend(lent[start >>> CHUNK_SHIFT]!, start & -CHUNK_BYTES)
       const key = owned.view(start, keyEnd)
       if ((kind & FLAG_BLOB) === 0) {
         const value = owned.view(keyEnd, valueEnd)
@@ -306,7 +309,8 @@ export class ChangeReader {
         batch.bytes += valueEnd - start
       } else {
         const event = makeEvent(kind, keyspace, seqno, commit, key, EMPTY_BYTES)
-        const location = blobAt(bytes, keyEnd, valueEnd, runs[run - 1]!.meta)
+        const reference = owned.view(keyEnd, valueEnd)
+        const location = blobAt(reference, 0, reference.length, runs[run - 1]!.meta)
         batch.events.push(event)
         batch.blobs.push({ event, location })
         batch.bytes += keyEnd - start + location.length

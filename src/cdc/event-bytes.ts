@@ -84,7 +84,14 @@ export class EventBytes {
     this.#copy(start, Math.max(spanEnd, end))
   }
 
-  /** source[start, end), which was taken, as a Buffer of its own. */
+  /** Makes `memory`, which the caller may keep, available to `view`, as what stands in the source from `position` on. */
+  lend(memory: ArrayBufferLike, position: number): void {
+    this.#memory = memory
+    this.#shift = -position
+    this.#end = 0
+  }
+
+  /** source[start, end), which was taken or lent, as a Buffer of its own. */
   view(start: number, end: number): Buffer {
     if (start === end) return EMPTY_BYTES
     return new OwnedBuffer(this.#memory, start + this.#shift, end - start)

@@ -62,6 +62,8 @@ export class EventPage {
   readonly slots: Int32Array
   /** What the slots point into; keys and values follow one another from the slots' end to its own. */
   readonly bytes: Uint8Array
+  /** Nothing of it is handed out without a copy: the cache may want the memory back. */
+  readonly lent = undefined
   /** Every segment that can have events of these seqnos, as the catalog lists them. */
   readonly runs: readonly PageRun[]
   /** About all the memory it takes. */

@@ -34,6 +34,8 @@ export interface WindowPart {
   readonly last: number
   readonly slots: Int32Array
   readonly runs: readonly WindowRun[]
+  /** Memory for the bytes of these slots that may be handed out as it is; see SlotArena.lent. */
+  readonly lent: readonly ArrayBuffer[] | undefined
 }
 
 export class EventWindow {
@@ -56,9 +58,9 @@ export class EventWindow {
   /** The part of what is loaded that begins at or before `seqno` and goes on from there. */
   part(seqno: number): WindowPart {
     const { arena, runs } = this
-    arena.open(seqno)
-    const { slots, slotsFirst, slotsLast } = arena
-    return { slots, first: slotsFirst, last: Math.min(slotsLast, this.last), runs }
+    arena.lend(seqno)
+    const { slots, slotsFirst, slotsLast, lent } = arena
+    return { slots, first: slotsFirst, last: Math.min(slotsLast, this.last), runs, lent }
   }
 
   /** Forgets what it holds; the memory is kept for the next window. */

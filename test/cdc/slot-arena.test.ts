@@ -1,9 +1,12 @@
 import { describe, expect, test } from 'vitest'
 import { KIND_INSERT } from '../../src/base/entry-kind.ts'
 import {
+  CHUNK_BYTES,
+  CHUNK_SHIFT,
   FILTERED,
   SLOT_COMMIT,
   SLOT_END,
+  SLOT_INTS,
   SLOT_KEY_END,
   SLOT_KIND,
   SLOT_RUN,
@@ -65,6 +68,71 @@ describe('an arena with a slot for each seqno', () => {
       }
       expect(arena.usedBytes).toBeGreaterThanOrEqual(used)
     }
+  })
+
+  test.each([200, 100_000 / 8])(
+    'lends its %i entries in memory that it does not touch again',
+    (span) => {
+      const arena = new SlotArena({ limitBytes: 2 ** 22 })
+      fill(arena, 1, span)
+      const lent: { chunk: ArrayBuffer; start: number; end: number; i: number }[] = []
+      for (let i = 0; i < span; i++) {
+        arena.lend(1 + i)
+        const { slots } = arena
+        const slot = (1 + i - arena.slotsFirst) * SLOT_INTS
+        const start = slots[slot + SLOT_START]!
+        const end = slots[slot + SLOT_END]!
+        expect(slots[slot + SLOT_KEY_END]! - start).toBe(entryBytes(i).length >> 1)
+        expect([slots[slot + SLOT_RUN], slots[slot + SLOT_COMMIT]]).toEqual([1, i * 3])
+        const chunk = arena.lent![start >>> CHUNK_SHIFT]!
+        lent.push({ chunk, start: start & (CHUNK_BYTES - 1), end: end - (start & -CHUNK_BYTES), i })
+      }
+      arena.bytes.fill(0)
+      fill(arena, 1, 3)
+      for (const { chunk, start, end, i } of lent) {
+        expect(chunk.byteLength).toBeLessThanOrEqual(CHUNK_BYTES)
+        const isRight = entryBytes(i).equals(new Uint8Array(chunk, start, end - start))
+        if (!isRight) expect.fail(`entry ${i} is not what was lent`)
+      }
+    },
+  )
+
+  test('pieces that grow stay as small as what is lent', () => {
+    const arena = new SlotArena({ limitBytes: 2 ** 24 })
+    arena.begin(1, 256)
+    arena.beginRun(1, 7)
+    for (let i = 0; i < 256; i++) {
+      arena.mark(1 + i, 1, 0)
+      arena.add(8, 800, KIND_INSERT, 1 + i, 0)
+    }
+    arena.lend(1)
+    expect(arena.lent!.map(({ byteLength }) => byteLength <= CHUNK_BYTES)).toEqual([
+      true,
+      true,
+      true,
+      true,
+    ])
+  })
+
+  test('lends nothing where little passed, or where it is too much at once', () => {
+    const arena = new SlotArena({ limitBytes: 2 ** 20 })
+    fill(arena, 1, 100)
+    arena.sift((_, start, __, end) => end - start > 100)
+    arena.lend(1)
+    expect(arena.lent).toBeUndefined()
+    const small = new SlotArena({ limitBytes: 2 ** 16 })
+    fill(small, 1, 100)
+    small.lend(1)
+    expect(small.lent).toBeUndefined()
+    expect(small.slots[SLOT_KIND]).toBe(KIND_INSERT)
+    // Asked for as it stands in the arena, it does.
+    fill(arena, 1, 100)
+    arena.lend(1)
+    expect(arena.lent).toBeDefined()
+    const slot = arena.open(8)
+    expect(arena.lent).toBeUndefined()
+    const [start, end] = [arena.slots[slot + SLOT_START]!, arena.slots[slot + SLOT_END]!]
+    expect(entryBytes(7).compare(arena.bytes, start, end)).toBe(0)
   })
 
   test('leaves out what does not pass, and nothing else', () => {
