@@ -133,7 +133,8 @@ export class SegmentReader {
     if (this.#searchable === undefined) return index.residentBytes
     const { bloomBytes, rangeBytes, separatorBytes } = footer.parts
     const keyBytes = rangeBytes + separatorBytes + (this.isSifted ? bloomBytes : 0)
-    return index.residentBytes + keyBytes
+    const guideBytes = this.#searchable.separators?.guideBytes ?? 0
+    return index.residentBytes + keyBytes + guideBytes
   }
 
   openSync(): void {

@@ -34,6 +34,7 @@ import {
   writeF64Column,
   writeU32Column,
 } from './columns.ts'
+import { SeparatorGuide } from './separator-guide.ts'
 
 export const SEPARATORS_HEAD_BYTES = 16
 const HEAD_BYTES = SEPARATORS_HEAD_BYTES
@@ -44,6 +45,10 @@ const WORDS_BYTES = 8
 /** A separator that stands before every version of its key. */
 const ALL_VERSIONS = Number.POSITIVE_INFINITY
 const U32_LIMIT = 4294967296
+/** Fewer rows are searched as they are. */
+const GUIDE_ROWS_MIN = 256
+/** A guide costs 20 ns a row to make, and spares 100 ns a search. */
+const GUIDE_SEARCHES_PER_ROW = 1 / 4
 
 /** Collects separators as blocks are finished. */
 export class SeparatorsBuilder {
@@ -197,6 +202,9 @@ export class Separators {
   readonly #tailStarts: Uint32Array | undefined
   /** and when no block continues a key, which is the rule. */
   readonly #seqnos: Float64Array | undefined
+  #guide: SeparatorGuide | undefined = undefined
+  /** So many searches until a guide is worth making. */
+  #searchesLeft: number
 
   /** `section` as `SeparatorsBuilder.finish` made it, kept; undefined where there are fewer than two blocks. */
   constructor(section: Uint8Array | undefined, blocks: number, fail: SectionFailure) {
@@ -234,11 +242,12 @@ export class Separators {
     this.#prefixBytes = prefixBytes
     this.#tailsAt = this.#prefixAt + prefixBytes
     this.#tailBytes = tailBytes
+    this.#searchesLeft = rows < GUIDE_ROWS_MIN ? Infinity : rows * GUIDE_SEARCHES_PER_ROW
   }
 
-  /** Bytes that they hold in memory. */
-  get residentBytes(): number {
-    return this.#section.length
+  /** Bytes in memory beside the section. */
+  get guideBytes(): number {
+    return this.#guide?.residentBytes ?? 0
   }
 
   /**
@@ -265,6 +274,13 @@ export class Separators {
     const wantedLow = wordAt(key, at + 4, keyEnd)
     const highs = this.#high
     const lows = this.#low
+    const guide = this.#guide
+    if (guide === undefined) {
+      if (--this.#searchesLeft <= 0) this.#guide = new SeparatorGuide(highs, lows)
+    } else if (guide.narrow(key, at, keyEnd)) {
+      low = guide.low
+      high = guide.high
+    }
     while (low < high) {
       const middle = (low + high + 1) >>> 1
       const middleHigh = highs[middle]!
