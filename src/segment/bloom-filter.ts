@@ -11,8 +11,10 @@
  */
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import type { KeyHash } from '../block/key-hash.ts'
+import { i32Column, U32_BYTES } from './columns.ts'
 
 const LINE_BYTES = 64
+const LINE_WORDS = LINE_BYTES / U32_BYTES
 const PROBES_MAX = 12
 const KEYS_PER_STEP = 65_536
 const GOLDEN_RATIO = 0x9e3779b9
@@ -79,34 +81,38 @@ function setBits(bits: Uint8Array, hashes: Int32Array, from: number, to: number)
   }
 }
 
-/** Answers "surely not" or "maybe". */
+/**
+ * Answers "surely not" or "maybe". Looks at all bits before it decides: they are in one line, so that they are there together, and
+ * where the first bit that is missing comes nobody can foresee.
+ */
 export class BloomFilter {
-  readonly #bits: Uint8Array
+  /** The lines without the header in front, so that their words can be loaded whole. */
+  readonly #words: Int32Array
   readonly #lines: number
   readonly #probes: number
 
-  /** `bits` as `BloomBuilder.finish` made them, checked by `bloomProblem`; taken over. */
+  /** `bits` as `BloomBuilder.finish` made them, checked by `bloomProblem`. */
   constructor(bits: Uint8Array) {
-    this.#bits = bits
+    const lineBytes = bits.length - BLOOM_HEADER_BYTES
     this.#probes = bits[0]!
-    this.#lines = (bits.length - BLOOM_HEADER_BYTES) / LINE_BYTES
+    this.#lines = lineBytes / LINE_BYTES
+    const lines = new Uint8Array(bits.subarray(BLOOM_HEADER_BYTES))
+    this.#words = i32Column(lines, 0, lineBytes / U32_BYTES)
   }
 
   mayContain(hash: KeyHash): boolean {
-    const bits = this.#bits
-    const probes = this.#probes
+    const words = this.#words
     let low = hash.low
-    const line = Math.floor(((hash.high >>> 0) * this.#lines) / 4294967296)
-    const at = BLOOM_HEADER_BYTES + line * LINE_BYTES
-    for (let probe = 0; probe < probes; probe++) {
+    const at = Math.floor(((hash.high >>> 0) * this.#lines) / 4294967296) * LINE_WORDS
+    let all = 1
+    for (let probe = this.#probes; probe > 0; probe--) {
       const bit = low >>> 23
-      if ((bits[at + (bit >>> 3)]! & (1 << (bit & 7))) === 0) return false
+      all &= words[at + (bit >>> 5)]! >>> (bit & 31)
       low = Math.imul(low, GOLDEN_RATIO)
     }
-    return true
+    return all !== 0
   }
 }
-
 /** Why these bytes are no filter; undefined when they are. */
 export function bloomProblem(bits: Uint8Array): string | undefined {
   const lineBytes = bits.length - BLOOM_HEADER_BYTES
