@@ -103,24 +103,10 @@ export class RadixNodes {
     const words = this.words
     const head = words[node]!
     switch (head & TYPE_MASK) {
-      case NODE4: {
-        const bytes = this.bytes
-        const keys = (node + HEADER_WORDS) * 4
-        const count = head >>> COUNT_SHIFT
-        for (let i = 0; i < count; i++) {
-          if (bytes[keys + i] === byte) return node + NODE4_CHILDREN + i
-        }
-        return 0
-      }
-      case NODE16: {
-        const bytes = this.bytes
-        const keys = (node + HEADER_WORDS) * 4
-        const count = head >>> COUNT_SHIFT
-        for (let i = 0; i < count; i++) {
-          if (bytes[keys + i] === byte) return node + NODE16_CHILDREN + i
-        }
-        return 0
-      }
+      case NODE4:
+        return this.#sortedSlot(node, node + NODE4_CHILDREN, byte, head >>> COUNT_SHIFT)
+      case NODE16:
+        return this.#sortedSlot(node, node + NODE16_CHILDREN, byte, head >>> COUNT_SHIFT)
       case NODE48: {
         const number = this.bytes[(node + HEADER_WORDS) * 4 + byte]!
         return number === 0 ? 0 : node + NODE48_CHILDREN - 1 + number
@@ -130,6 +116,22 @@ export class RadixNodes {
         return words[slot] === 0 ? 0 : slot
       }
     }
+  }
+
+  /**
+   * Key bytes ascend, so a byte stands at most as far behind the first as it exceeds it; in digits and letters mostly just there. A
+   * search from the first one on ends where the processor cannot foresee it: a seventh of a fill with decimal keys.
+   */
+  #sortedSlot(node: number, children: number, byte: number, count: number): number {
+    const bytes = this.bytes
+    const keys = (node + HEADER_WORDS) * 4
+    const most = byte - bytes[keys]!
+    for (let i = most < count ? most : count - 1; i >= 0; i--) {
+      const found = bytes[keys + i]!
+      if (found === byte) return children + i
+      if (found < byte) return 0
+    }
+    return 0
   }
 
   /** A NODE4 without children whose prefix of `length` bytes stands at `at` in the arena. */
