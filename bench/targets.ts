@@ -109,8 +109,10 @@ export const limitTargets: readonly LimitTarget[] = [
   { workload: 'cdctail', metric: 'p99Ms', atMost: 5, aim: 2, cpus: 2 },
   { workload: 'history-bound', metric: 'diskRatio', atMost: 1, aim: 0.9 },
   { workload: 'history-bound', metric: 'readCostRatio', atMost: 1.3, aim: 1.1 },
-  { workload: 'growth-write-10M', metric: 'writeAmplification', atMost: 12, aim: 8 },
-  { workload: 'growth-write-10M', metric: 'spaceAmplification', atMost: 1.3, aim: 1.2 },
+  ...['growth-write-1M', 'growth-write-10M', 'growth-write-30M'].flatMap((workload) => [
+    { workload, metric: 'writeAmplification', atMost: 12, aim: 8 },
+    { workload, metric: 'spaceAmplification', atMost: 1.3, aim: 1.2 },
+  ]),
   // Flushed memtables are given back: without that it was 2.4 GiB.
   {
     workload: 'growth-write-10M',

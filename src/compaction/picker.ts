@@ -215,28 +215,34 @@ export function pickLevel0(
 
 /**
  * Level 0 below its count, when compacting it makes much vanish: a store that was emptied and is left alone would keep it all
- * otherwise. A tombstone is reckoned to delete one entry, a range the segments below that it covers whole. Where that is not so, the
- * job costs no more than a few entries a tombstone.
+ * otherwise. A tombstone is reckoned to delete one entry, a range the segments below that it covers whole; those of deeper levels
+ * vanish as the tombstones are pushed further down. Where that is not so, the job costs no more than a few entries a tombstone.
  */
 function pickDeletedLevel0(input: PickerInput): CompactPick | MovePick | undefined {
   for (const { id, files } of input.keyspaces) {
     if ((files.levels[0] ?? []).every((meta) => tombstoneShare(meta) === 0)) continue
     const { baseLevel } = levelTargets(files.levels, input.options)
     const pick = pickLevel0(input, id, files, baseLevel, 'tombstones')
-    if (pick?.type !== 'compact' || !deletesMuch(pick, input.options)) continue
-    return pick
+    if (pick !== undefined && deletesMuch(pick, files, input.options)) return pick
   }
   return undefined
 }
 
-function deletesMuch({ upper, lower }: CompactPick, options: CompactionOptions): boolean {
+function deletesMuch(
+  pick: CompactPick | MovePick,
+  { levels }: KeyspaceSegments,
+  options: CompactionOptions,
+): boolean {
+  const upper = pick.type === 'compact' ? pick.upper : pick.segments
+  const lower = pick.type === 'compact' ? pick.lower : []
   const share = options.deletedShareMin
   let tombstones = 0
   let entries = 0
   for (const meta of upper) tombstones += meta.pointTombstones
   for (const meta of [...upper, ...lower]) entries += meta.entries - meta.pointTombstones
   if (tombstones > 0 && tombstones >= share * entries) return true
-  const covered = lower.filter((meta) => upper.some((above) => coversWhole(above, meta)))
+  const below = [...lower, ...levels.slice(pick.outputLevel + 1).flat()]
+  const covered = below.filter((meta) => upper.some((above) => coversWhole(above, meta)))
   return covered.length > 0 && totalBytes(covered) >= share * totalBytes([...upper, ...lower])
 }
 

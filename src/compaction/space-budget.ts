@@ -12,7 +12,9 @@
  *                                        writers       slower from 2/3 of it on, waiting at all of it
  * ```
  *
- * A policy without `maxBytes` asks for no such bound, and has none.
+ * A policy without `maxBytes` asks for no such bound, and has none. Without history ('none') nothing is gained by leaving old
+ * versions where they are: level 0 is compacted once it has a fifth of the live data, so that with the levels above the last
+ * one, a tenth, the disk holds at most 1.3 times what is alive.
  */
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 
@@ -21,6 +23,9 @@ const MEMTABLE_BYTES_MIN = 2 ** 20
 const YOUNG_SHARE = 2 / 3
 const MEMTABLE_SHARE = 3 / 32
 const SLOW_SHARE = 2 / 3
+/** Without history, of the live data; and below this part of a memtable level 0 is left to its count. */
+const LEVEL0_SHARE = 1 / 5
+const LEVEL0_MEMTABLE_SHARE = 1 / 16
 
 export interface SpaceBudget {
   /** Memtables are sealed at this size. */
@@ -34,15 +39,20 @@ export interface SpaceBudget {
 }
 
 export function spaceBudget(input: {
+  /** False: the policy is 'none'. */
+  readonly keepsHistory: boolean
   /** `maxBytes` of the policy. */
   readonly historyBytes: number | undefined
   /** As the user set it. */
   readonly memtableBytes: number
   readonly liveBytes: number
 }): SpaceBudget {
-  const { historyBytes, memtableBytes, liveBytes } = input
+  const { keepsHistory, historyBytes, memtableBytes, liveBytes } = input
   if (historyBytes === undefined) {
-    return { memtableBytes, level0Bytes: Infinity, slowBytes: Infinity, youngBytes: Infinity }
+    const level0Bytes = keepsHistory
+      ? Infinity
+      : Math.max(liveBytes * LEVEL0_SHARE, memtableBytes * LEVEL0_MEMTABLE_SHARE)
+    return { memtableBytes, level0Bytes, slowBytes: Infinity, youngBytes: Infinity }
   }
   const wanted = YOUNG_SHARE * (historyBytes + liveBytes / 2)
   const least = Math.min(memtableBytes, MEMTABLE_BYTES_MIN) / MEMTABLE_SHARE

@@ -9,6 +9,7 @@ export function spaceOf(
   version: Version | undefined,
 ): SpaceBudget {
   return spaceBudget({
+    keepsHistory: history !== 'none',
     historyBytes: typeof history === 'string' ? undefined : history.maxBytes,
     memtableBytes,
     liveBytes: version === undefined ? 0 : liveBytes(version),
