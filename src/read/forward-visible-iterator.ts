@@ -6,7 +6,13 @@
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import { FLAG_BLOB, KIND_INSERT, KIND_MASK, KIND_MERGE } from '../base/entry-kind.ts'
 import { BLOCKED_COVER } from './range-cover.ts'
-import { STATE_COLLECT, STATE_FRESH, STATE_SKIP, VisibleIterator } from './visible-iterator.ts'
+import {
+  type KeyPlace,
+  STATE_COLLECT,
+  STATE_FRESH,
+  STATE_SKIP,
+  VisibleIterator,
+} from './visible-iterator.ts'
 
 /** After so many older versions of a key, a seek goes past the rest. */
 const SKIPS_MAX = 16
@@ -31,6 +37,17 @@ export class ForwardVisibleIterator extends VisibleIterator {
       this.source.next()
     }
     this.run()
+  }
+
+  /** Somebody else moves the sources forward, from behind the key that `walk` is told on. */
+  lendTo(walk: KeyPlace): void {
+    this.tellKey(walk)
+  }
+
+  /** They went as far as `walk` says; `advance` goes on from there. */
+  takeBackFrom({ keyBytes, keyStart, keyEnd }: KeyPlace): void {
+    this.keepKey(keyBytes, keyStart, keyEnd)
+    this.#isOnEntry = false
   }
 
   protected run(): void {

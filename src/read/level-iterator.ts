@@ -4,6 +4,7 @@
  */
 import { assert } from '../base/assert.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
+import type { BlockwiseIterator, SegmentIterator } from '../segment/segment-iterator.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import { firstNotBelow, lastReaching } from './level-search.ts'
 
@@ -15,21 +16,25 @@ const ENTER_SEEK_BEFORE = 3
 
 const NO_SEGMENT = -1
 
-export class LevelIterator extends EntryIterator {
+export class LevelIterator extends EntryIterator implements BlockwiseIterator {
   readonly #segments: readonly SegmentMeta[]
-  readonly #open: (meta: SegmentMeta) => EntryIterator
+  readonly #open: (meta: SegmentMeta) => SegmentIterator
   #index = NO_SEGMENT
-  #inner: EntryIterator | undefined = undefined
+  #inner: SegmentIterator | undefined = undefined
   #isForward = true
   #key: Uint8Array = new Uint8Array(0)
   #keyStart = 0
   #keyEnd = 0
 
   /** `open` makes the iterator of one segment; it may block. */
-  constructor(segments: readonly SegmentMeta[], open: (meta: SegmentMeta) => EntryIterator) {
+  constructor(segments: readonly SegmentMeta[], open: (meta: SegmentMeta) => SegmentIterator) {
     super()
     this.#segments = segments
     this.#open = open
+  }
+
+  get inBlock(): SegmentIterator {
+    return this.#inner!
   }
 
   seekToFirst(): void {

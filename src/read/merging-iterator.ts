@@ -87,6 +87,12 @@ export class MergingIterator extends EntryIterator {
     this.#settle()
   }
 
+  /** Goes on forward from where somebody else has moved the sources to. */
+  resume(): void {
+    this.#isForward = true
+    this.#rebuild()
+  }
+
   async load(): Promise<void> {
     assert(this.blocked, 'load of a merge that is not blocked')
     // A failed load leaves the merge blocked: whoever reads on gets the same error again.

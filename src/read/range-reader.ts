@@ -13,6 +13,7 @@ import { assert } from '../base/assert.ts'
 import type { BlobLocation } from '../block/blob-reference.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
+import type { BlockwiseIterator, SegmentIterator } from '../segment/segment-iterator.ts'
 import { ForwardVisibleIterator } from './forward-visible-iterator.ts'
 import { ReverseVisibleIterator } from './reverse-visible-iterator.ts'
 import { blobLocation, readBlobs, readBlobSync } from './blob-values.ts'
@@ -21,7 +22,8 @@ import { type DecodedRange, isEmptyRange } from './key-range.ts'
 import { LevelIterator } from './level-iterator.ts'
 import { mayHoldRange, segmentsWithin } from './level-search.ts'
 import { lookup, lookupSync } from './lookup.ts'
-import { mergeSources } from './merging-iterator.ts'
+import type { ColumnWalkOptions } from './column-walk.ts'
+import { mergeSources, MergingIterator } from './merging-iterator.ts'
 import { rangeCoverOf } from './range-cover.ts'
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
 import { type ResultPool, WordSource } from './result-pool.ts'
@@ -39,6 +41,11 @@ export const GATHER_BLOCKED = 2
 /** A batch is full when its keys and values take this much; it holds at least one item whatever its size. */
 const BATCH_BYTES_MAX = 16 * 2 ** 20
 const LOOKUPS_MAX = 16
+
+/** A column walk decodes whole blocks: not for a few items. */
+const WALK_ITEMS_MIN = 16
+/** After a column walk that gave fewer items than this, so many are taken the general way. */
+const WALK_ITEMS_FAIR = 64
 
 /** A value that the batch still lacks: in a blob file, or (a key) to be looked up. */
 interface Missing {
@@ -62,6 +69,10 @@ export interface RangeReaderOptions {
 export class RangeReader<T extends EntryItem | Buffer> {
   readonly #options: RangeReaderOptions
   readonly #visible: VisibleIterator
+  readonly #source: EntryIterator
+  /** Undefined: only the general way leads through this range. */
+  readonly #walkOptions: ColumnWalkOptions | undefined
+  #itemsToWalk = 0
   readonly #pool: ResultPool
   readonly #keySource = new WordSource()
   readonly #valueSource: WordSource
@@ -78,11 +89,20 @@ export class RangeReader<T extends EntryItem | Buffer> {
     this.#pool = view.scratch.pool
     this.#valueSource = new WordSource(view.scratch.lent)
     this.#left = isEmptyRange(range) ? 0 : range.limit
+    const memtables = this.#left === 0 ? [] : memtablesOf(options)
+    const segments = this.#left === 0 ? [] : segmentsOf(options)
+    this.#source = mergeSources([...memtables, ...segments])
+    const cover = rangeCoverOf({ view, keyspaceId: keyspace.id, range, snapshot, mayRead })
+    const isUsual = !range.reverse && cover === undefined && memtables.length === 0
+    const valueSource = this.#valueSource
+    this.#walkOptions = isUsual
+      ? { sources: segments, snapshot, bound: range.upper, content, valueSource }
+      : undefined
     const visible = {
-      source: mergeSources(this.#left === 0 ? [] : sourcesOf(options)),
+      source: this.#source,
       snapshot,
       bound: range.reverse ? range.lower : range.upper,
-      cover: rangeCoverOf({ view, keyspaceId: keyspace.id, range, snapshot, mayRead }),
+      cover,
       needsValues: content !== 'keys',
       keyspace,
       pool: this.#pool,
@@ -121,6 +141,9 @@ export class RangeReader<T extends EntryItem | Buffer> {
         ;(target as Buffer[]).push(
           content === 'keys' ? this.#takeKey() : this.#takeValue(target.length),
         )
+      }
+      if (this.#walkOptions !== undefined && --this.#itemsToWalk < 0) {
+        this.#walk(this.#walkOptions, target, max)
       }
     }
     return GATHERED_ALL
@@ -186,6 +209,28 @@ export class RangeReader<T extends EntryItem | Buffer> {
     this.#visible.start(range.reverse ? range.upper : range.lower)
   }
 
+  /** As far as the faster way leads. An item was just taken. */
+  #walk(options: ColumnWalkOptions, target: T[], max: number): void {
+    const before = target.length
+    const items = Math.min(max, before + this.#left)
+    const bytes = BATCH_BYTES_MAX - this.#batchBytes
+    if (items - before < WALK_ITEMS_MIN || bytes <= 0) return
+    const walk = this.#options.view.scratch.columnWalk
+    const visible = this.#visible as ForwardVisibleIterator
+    visible.lendTo(walk)
+    try {
+      walk.run(options, target, { items, bytes })
+      visible.takeBackFrom(walk)
+    } finally {
+      walk.end()
+    }
+    const walked = target.length - before
+    this.#left -= walked
+    this.#batchBytes += walk.bytes
+    if (walked < WALK_ITEMS_FAIR) this.#itemsToWalk = WALK_ITEMS_FAIR
+    if (this.#source instanceof MergingIterator) this.#source.resume()
+  }
+
   #takeKey(): Buffer {
     const visible = this.#visible
     const key = this.#pool.copyFrom(
@@ -237,23 +282,23 @@ export class RangeReader<T extends EntryItem | Buffer> {
 
 const PLACEHOLDER = Buffer.alloc(0)
 
-/** Every source that may hold keys of the range, newest first. */
-function sourcesOf({
-  view,
-  keyspace,
-  range,
-  snapshot,
-  content,
-  mayRead,
-}: RangeReaderOptions): EntryIterator[] {
+/** Memtables that may hold keys of the range, newest first. */
+function memtablesOf({ view, keyspace, snapshot }: RangeReaderOptions): EntryIterator[] {
   const sources: EntryIterator[] = []
   for (const memtable of view.memtables) {
     if (memtable.isEmpty || memtable.firstSeqno > snapshot) continue
     if (memtable.keyspaceIds().includes(keyspace.id)) sources.push(memtable.iterator(keyspace.id))
   }
+  return sources
+}
+
+/** Segments and levels that may hold keys of the range, newest first: all of them are older than the memtables. */
+function segmentsOf(options: RangeReaderOptions): BlockwiseIterator[] {
+  const { view, keyspace, range, snapshot, content, mayRead } = options
+  const sources: BlockwiseIterator[] = []
   // Values are handed out where they stand, except where large chunks pay: on a slow disk.
   const lent = mayRead && content !== 'keys' ? view.scratch.lent : undefined
-  const open = (meta: SegmentMeta): EntryIterator =>
+  const open = (meta: SegmentMeta): SegmentIterator =>
     view.segments.reader(meta).iterator({ mayRead, lent })
   const { levels } = view.version.files(keyspace.id)
   for (let i = 0; i < levels.length; i++) {

@@ -2,6 +2,7 @@
  * What the reads of one store work with and share, so that a lookup allocates nothing but its result. One per store; not
  * state that anyone can see: a read leaves nothing in it that the next one uses.
  */
+import { ColumnWalk } from './column-walk.ts'
 import { ResultPool } from './result-pool.ts'
 import { VersionWalk } from './version-walk.ts'
 
@@ -13,6 +14,7 @@ export interface AbandonedPins {
 export class ReadScratch {
   readonly pool: ResultPool = new ResultPool()
   readonly walk: VersionWalk = new VersionWalk()
+  readonly columnWalk: ColumnWalk = new ColumnWalk(this.pool)
   /** Memory of iterators that nobody writes to again: what stands there need not be copied for the caller. */
   readonly lent: WeakSet<Uint8Array> = new WeakSet()
   readonly abandoned: FinalizationRegistry<AbandonedPins> = new FinalizationRegistry((pins) => {

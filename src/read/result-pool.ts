@@ -19,7 +19,7 @@ import { EMPTY_BYTES } from '../base/bytes.ts'
 
 /** Four values of 16 KiB fit, each with the head of its frame in a blob file. */
 const CHUNK_BYTES = 66 * 1024
-const CHUNK_WORDS = CHUNK_BYTES / 4
+export const CHUNK_WORDS: number = CHUNK_BYTES / 4
 /** At most a quarter of a chunk is lost when a result does not fit its rest. */
 const CHUNK_SHARE_MAX = CHUNK_BYTES / 4
 /** Above this, the native `set` with a view is faster than words (100 B: 20 against 45 ns; 400 B: 235 against 85 ns). */
@@ -30,7 +30,11 @@ const LOOP_COPY_MAX = 20
 const NO_WORDS = new Int32Array(0)
 
 type BufferConstructorOf = new (memory: ArrayBuffer, offset: number, length: number) => Buffer
-const OwnedBuffer = Reflect.get(Buffer, Symbol.species) as BufferConstructorOf
+/** Makes a Buffer of the caller's own out of memory that nobody writes to again. */
+export const OwnedBuffer: BufferConstructorOf = Reflect.get(
+  Buffer,
+  Symbol.species,
+) as BufferConstructorOf
 
 /** Arrays that word views are kept of: about as many as a merge has sources. */
 const SOURCES_MAX = 8
@@ -84,7 +88,7 @@ export class ResultPool {
   #words: Int32Array = new Int32Array(0)
   #bytes: Uint8Array = new Uint8Array(0)
   /** Next free word of the chunk. */
-  #at = CHUNK_WORDS
+  #at: number = CHUNK_WORDS
 
   /** Memory for a result of the caller's own that is yet to be written; not cleared. */
   readonly allocate = (bytes: number): Buffer => {
@@ -94,6 +98,32 @@ export class ResultPool {
     const at = this.#at << 2
     this.#at += words
     return new OwnedBuffer(this.#memory, at, bytes)
+  }
+
+  /** The current chunk: as memory, */
+  get memory(): ArrayBuffer {
+    return this.#memory
+  }
+
+  /** bytes, */
+  get bytes(): Uint8Array {
+    return this.#bytes
+  }
+
+  /** and words, CHUNK_WORDS of them. */
+  get words(): Int32Array {
+    return this.#words
+  }
+
+  /** The first of at least `words` free words of the chunk, which is another one when this one has less. */
+  room(words: number): number {
+    if (this.#at + words > CHUNK_WORDS) this.#renew()
+    return this.#at
+  }
+
+  /** The words before this one belong to results. */
+  takeUpTo(word: number): void {
+    this.#at = word
   }
 
   /** bytes[start, end) as a Buffer of the caller's own. Remembers nothing of `bytes`. */

@@ -42,6 +42,12 @@ export interface VisibleIteratorOptions {
   readonly pool: ResultPool
 }
 
+export interface KeyPlace {
+  keyBytes: Uint8Array
+  keyStart: number
+  keyEnd: number
+}
+
 /** Buffers for larger values are made as large as they must be. */
 const SCRATCH_DOUBLING_MAX = 2 ** 20
 
@@ -132,6 +138,14 @@ export abstract class VisibleIterator {
     this.#lastStart = start
     this.#lastEnd = end
     this.isLastKnown = true
+  }
+
+  /** Where the key handed out last stands. */
+  protected tellKey(place: KeyPlace): void {
+    if (!this.isLastKnown) this.copyKey(this.keyBytes, this.keyStart, this.keyEnd)
+    place.keyBytes = this.#lastBytes
+    place.keyStart = this.#lastStart
+    place.keyEnd = this.#lastEnd
   }
 
   /** The bytes that `keepKey` named go to somebody who may write to them. */

@@ -21,6 +21,12 @@ export interface SegmentIteratorOptions extends ReadAheadOptions {
 
 const NO_BLOCK = -1
 
+/** An iterator whose entries can be taken block by block as well. */
+export interface BlockwiseIterator extends EntryIterator {
+  /** Whose block the current entry stands in; only while `valid`. */
+  readonly inBlock: SegmentIterator
+}
+
 /** What a move does in the block that it reaches. */
 const TO_FIRST = 0
 const TO_LAST = 1
@@ -29,7 +35,7 @@ const TO_LOWER = 2
 /** To the last entry with key < the sought one. */
 const TO_BEFORE = 3
 
-export class SegmentIterator extends EntryIterator {
+export class SegmentIterator extends EntryIterator implements BlockwiseIterator {
   readonly #open: { sync(): IteratedSegment; async(): Promise<IteratedSegment> }
   #segment: IteratedSegment | undefined
   readonly #mayRead: boolean
@@ -68,6 +74,41 @@ export class SegmentIterator extends EntryIterator {
     this.#mayRead = options.mayRead
     this.#ahead = new ReadAhead(options)
     this.keyBytes = opened?.cache?.spares.takeKey() ?? new Uint8Array(BLOCK_SHARED_MAX + 1)
+  }
+
+  get inBlock(): this {
+    return this
+  }
+
+  /** Entries of the current block from the current one on. */
+  get entriesLeft(): number {
+    return this.#count - this.#slot
+  }
+
+  /** Where the current entry begins in `valueBytes`. */
+  get entryAt(): number {
+    const slot = this.#slot
+    return slot === 0 ? this.#start : this.#start + entryOffset(this.#bytes, this.#end, slot)
+  }
+
+  /** Whether the current entry is the one that the others of its block share bytes with, */
+  get isFirstInBlock(): boolean {
+    return this.#slot === 0
+  }
+
+  /** and where that one's key begins in `valueBytes`. */
+  get firstKeyAt(): number {
+    return this.#firstKeyAt
+  }
+
+  /**
+   * Forward by so many entries of the block. Only what `next` needs is made to fit the entry reached, whose value ends at
+   * `valueEnd`; that move is to follow.
+   */
+  skip(entries: number, valueEnd: number): void {
+    this.#slot += entries
+    this.ordinal += entries
+    this.valueEnd = valueEnd
   }
 
   override seekToFirst(): void {
