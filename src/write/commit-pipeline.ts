@@ -17,6 +17,7 @@ import { writeU48 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
 import { commitTimeMs } from '../batch/commit-decoder.ts'
 import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts'
+import { inDoubt, seqnoGap } from './commit-errors.ts'
 import type { Durability } from './durability.ts'
 import type { MemtableSet } from './memtable-set.ts'
 import type { PendingCommit } from './pending-commit.ts'
@@ -193,6 +194,7 @@ export class CommitPipeline {
     const now = this.#hooks.now()
     let seqno = firstSeqno
     let userBytes = 0
+    let needsSync = false
     let group: PendingCommit[] | undefined
     let offsets: number[] | undefined
     let single: PendingCommit | undefined
@@ -231,6 +233,7 @@ export class CommitPipeline {
       wal.seal(memtable.arena, offset)
       seqno += commit.operations
       userBytes += commit.userBytes
+      if (commit.sync) needsSync = true
       if (single === undefined) {
         single = commit
         singleOffset = offset
@@ -252,6 +255,8 @@ export class CommitPipeline {
       this.#writeFailed(group ?? [single], cause)
       return 0
     }
+    // Where more is to be written at once, all of it shares a sync that begins later.
+    const syncing = needsSync && this.isEmpty ? this.#durability.syncWritten(seqno - 1) : undefined
     if (group === undefined) {
       this.#publish(single, singleOffset)
     } else {
@@ -262,7 +267,7 @@ export class CommitPipeline {
     if (this.#hooks.wantsCommits())
       this.#tell(group ?? [single], offsets ?? [singleOffset], firstSeqno)
     if (group === undefined && !single.sync) single.resolve(firstSeqno)
-    else this.#acknowledge(group ?? [single], firstSeqno)
+    else this.#acknowledge(group ?? [single], firstSeqno, syncing)
     return bytes
   }
 
@@ -285,26 +290,33 @@ export class CommitPipeline {
     }
   }
 
-  #acknowledge(commits: readonly PendingCommit[], firstSeqno: number): void {
+  #acknowledge(
+    commits: readonly PendingCommit[],
+    firstSeqno: number,
+    syncing: Promise<void> | undefined,
+  ): void {
     let seqno = firstSeqno
-    let synced: { commit: PendingCommit; first: number }[] | undefined
+    let waits = false
     for (const commit of commits) {
       if (commit.sync) {
-        synced ??= []
-        synced.push({ commit, first: seqno })
+        waits = true
       } else {
         commit.resolve(seqno)
       }
       seqno += commit.operations
     }
-    if (synced === undefined) return
-    const waiting = synced
-    this.#durability.sync().then(
+    if (!waits) return
+    const synced = syncing ?? this.#durability.sync()
+    synced.then(
       () => {
-        for (const { commit, first } of waiting) commit.resolve(first)
+        let first = firstSeqno
+        for (const commit of commits) {
+          if (commit.sync) commit.resolve(first)
+          first += commit.operations
+        }
       },
       (error: unknown) => {
-        for (const { commit } of waiting) commit.reject(error)
+        for (const commit of commits) if (commit.sync) commit.reject(error)
       },
     )
   }
@@ -389,27 +401,6 @@ export class CommitPipeline {
     this.#drained = []
     for (const resolve of drained) resolve()
   }
-}
-
-function seqnoGap(next: number, found: number): VarveError {
-  return new VarveError(
-    'VARVE_SEQNO_GAP',
-    `the next seqno is ${next}, the commit begins with ${found}`,
-    {
-      expected: next,
-      found,
-    },
-  )
-}
-
-/** A record that could not be taken back after all: it may be found at the next open. */
-function inDoubt(cause: VarveError): VarveError {
-  return new VarveError(
-    'VARVE_IO',
-    'the write failed, and what reached the log could not be cut off; it may be found at the next open',
-    cause.details,
-    { cause },
-  )
 }
 
 function ignore(): void {}

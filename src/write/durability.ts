@@ -4,6 +4,7 @@
  * Logs are synced oldest first, so what is durable is always a prefix of the commits. A failed sync is final (design rule
  * I8): everyone who waits is told, `onFailure` poisons the store, and no log is ever synced again.
  */
+import { assert } from '../base/assert.ts'
 import { VarveError } from '../base/errors.ts'
 import type { MemtableSet } from './memtable-set.ts'
 
@@ -53,7 +54,20 @@ export class Durability {
     if (!this.isBehind && this.#running === undefined) return Promise.resolve()
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject })
-      this.#start()
+      this.#running ??= this.#runSoon()
+    })
+  }
+
+  /**
+   * The same for commits that the log has, but nobody sees yet: what is left to do with them is done while the disk is at work.
+   * They are visible up to `last` before anything else runs. Begins at once where no sync is running.
+   */
+  syncWritten(last: number): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure)
+    assert(this.isBehind, 'what was just written is not durable yet')
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#running ??= this.#run(last)
     })
   }
 
@@ -69,17 +83,18 @@ export class Durability {
     while (this.#running !== undefined) await this.#running
   }
 
-  #start(): void {
-    this.#running ??= this.#run()
-  }
-
-  async #run(): Promise<void> {
+  async #runSoon(): Promise<void> {
     // One turn of microtasks: commits of the same turn share this sync.
     await Promise.resolve()
+    await this.#run(this.#memtables.latestSeqno)
+  }
+
+  /** `written`: the last seqno that the logs hold. */
+  async #run(written: number): Promise<void> {
+    let target = written
     while (this.#waiters.length > 0 && this.#failure === undefined) {
       const served = this.#waiters
       this.#waiters = []
-      const target = this.#memtables.latestSeqno
       try {
         for (const { wal } of [...this.#memtables.sealed, this.#memtables.active]) {
           if (wal.syncedSize < wal.size) await wal.sync()
@@ -94,6 +109,7 @@ export class Durability {
         this.#onAdvance(target)
       }
       for (const waiter of served) waiter.resolve()
+      target = this.#memtables.latestSeqno
     }
     // In the same step as the last look at the waiters: who comes later must find nothing running.
     this.#running = undefined
