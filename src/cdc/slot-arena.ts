@@ -4,7 +4,8 @@
  * ```
  *   by seqno   run, commit            what the indexes say, marked beforehand
  *   bytes      in buckets of neighbouring seqnos, each in pieces; an entry is
- *              | u32 its place | u32 key bytes << 8, kind | u32 value bytes | key | value |
+ *              | u32 place in the bucket, phase, kind, flags | u16 key bytes, u16 value bytes | key | value |
+ *              (a value of 64 KiB and more: its length in a third word)
  *
  *   gather  ──>  bucket 7 | bucket 0 | bucket 7 | bucket 3 | …        whatever bucket an entry is for, it goes to its end
  *   open    ──>  slots of bucket 0: kind, key start, key end, end, run, commit
@@ -52,10 +53,17 @@ export const CHUNK_BYTES: number = 2 ** CHUNK_SHIFT
 const LENT_SHARE = 32
 /** Pieces of all buckets that would be lost at worst, as a share of the limit. */
 const PIECES_SHARE = 8
-/** In front of each entry. */
-const HEADER_BYTES = 12
-/** In the second word of an entry: it did not pass the filter. */
+/** In front of each entry; the first word: */
+const HEADER_BYTES = 8
+const PLACE_MASK = 0xfff
+const PHASE_SHIFT = 12
+const KIND_SHIFT = 16
+/** the value's length is in a word of its own, */
+const IS_LONG = 0x40000000
+const LONG_HEADER_BYTES = 12
+/** the entry did not pass the filter. */
 const IS_FILTERED = 0x80000000 | 0
+const SHORT_VALUE_MAX = 0xffff
 const KEY_BYTES_MAX = 0xffff
 const NO_PIECE = -1
 
@@ -123,6 +131,7 @@ export class SlotArena extends GatherTarget {
     this.#span = span
     let shift = BUCKET_SHIFT_MIN
     while ((span - 1) >>> shift >= BUCKETS_MAX) shift++
+    assert(1 << shift <= PLACE_MASK + 1, 'places in a bucket have twelve bits')
     this.#bucketShift = shift
     this.#next.fill(0)
     this.#end.fill(0)
@@ -186,14 +195,22 @@ export class SlotArena extends GatherTarget {
     }
     this.#runs[at] = -this.#run
     if ((kind & FLAG_BLOB) !== 0) this.hasBlobs = true
-    const record = this.#place(at >>> this.#bucketShift, entryRoom(keyBytes, valueBytes, phase))
+    const bucket = at >>> this.#bucketShift
+    const record = this.#place(bucket, entryRoom(keyBytes, valueBytes, phase))
     const { words } = this
     const word = record >> 2
-    words[word] = at
-    words[word + 1] = (keyBytes << 8) | kind | (phase << 24)
-    words[word + 2] = valueBytes
+    const head =
+      (at - (bucket << this.#bucketShift)) | (phase << PHASE_SHIFT) | (kind << KIND_SHIFT)
     this.count++
-    return record + HEADER_BYTES + phase
+    if (valueBytes <= SHORT_VALUE_MAX) {
+      words[word] = head
+      words[word + 1] = keyBytes | (valueBytes << 16)
+      return record + HEADER_BYTES + phase
+    }
+    words[word] = head | IS_LONG
+    words[word + 1] = keyBytes
+    words[word + 2] = valueBytes
+    return record + LONG_HEADER_BYTES + phase
   }
 
   /** Makes `slots` those of the bucket with this seqno, which was begun; returns where its slot is in them. */
@@ -218,21 +235,23 @@ export class SlotArena extends GatherTarget {
     const { words } = this
     for (let bucket = 0; bucket < BUCKETS_MAX; bucket++) {
       this.#closePiece(bucket)
+      const base = bucket << this.#bucketShift
       for (let piece = this.#chain[bucket]!; piece !== NO_PIECE; ) {
         const used = this.#pieceUsed[piece]! >> 2
         for (let word = this.#pieceStart[piece]! >> 2; word < used; ) {
-          const lengths = words[word + 1]!
-          const keyBytes = (lengths >>> 8) & 0xffff
-          const phase = (lengths >>> 24) & 3
-          const start = word * 4 + HEADER_BYTES + phase
+          const head = words[word]!
+          const isLong = (head & IS_LONG) !== 0
+          const phase = (head >>> PHASE_SHIFT) & 3
+          const keyBytes = words[word + 1]! & 0xffff
+          const valueBytes = isLong ? words[word + 2]! : words[word + 1]! >>> 16
+          const start = word * 4 + (isLong ? LONG_HEADER_BYTES : HEADER_BYTES) + phase
           const keyEnd = start + keyBytes
-          const end = keyEnd + words[word + 2]!
-          const run = -this.#runs[words[word]!]!
-          if (!stays(lengths & 0xff, start, keyEnd, end, run)) {
-            words[word + 1] = lengths | IS_FILTERED
+          const run = -this.#runs[base + (head & PLACE_MASK)]!
+          if (!stays((head >>> KIND_SHIFT) & 0xff, start, keyEnd, keyEnd + valueBytes, run)) {
+            words[word] = head | IS_FILTERED
             this.#isSifted = true
           }
-          word += entryRoom(keyBytes, words[word + 2]!, phase) >> 2
+          word += entryRoom(keyBytes, valueBytes, phase) >> 2
         }
         piece = this.#pieceBefore[piece]!
       }
@@ -302,14 +321,16 @@ export class SlotArena extends GatherTarget {
     const runs = this.#runs
     const commits = this.#commits
     for (let word = from; word < to; ) {
-      const at = words[word]!
-      const lengths = words[word + 1]!
-      const valueBytes = words[word + 2]!
-      const keyBytes = (lengths >>> 8) & 0xffff
-      const phase = (lengths >>> 24) & 3
-      const start = shift + word * 4 + HEADER_BYTES + phase
-      const slot = (at - base) * SLOT_INTS
-      slots[slot + SLOT_KIND] = lengths < 0 ? FILTERED : lengths & 0xff
+      const head = words[word]!
+      const isLong = (head & IS_LONG) !== 0
+      const phase = (head >>> PHASE_SHIFT) & 3
+      const keyBytes = words[word + 1]! & 0xffff
+      const valueBytes = isLong ? words[word + 2]! : words[word + 1]! >>> 16
+      const start = shift + word * 4 + (isLong ? LONG_HEADER_BYTES : HEADER_BYTES) + phase
+      const place = head & PLACE_MASK
+      const at = base + place
+      const slot = place * SLOT_INTS
+      slots[slot + SLOT_KIND] = head < 0 ? FILTERED : (head >>> KIND_SHIFT) & 0xff
       slots[slot + SLOT_START] = start
       slots[slot + SLOT_KEY_END] = start + keyBytes
       slots[slot + SLOT_END] = start + keyBytes + valueBytes
@@ -372,7 +393,8 @@ export class SlotArena extends GatherTarget {
 
 /** Whole words for an entry whose key begins `phase` bytes into one. */
 function entryRoom(keyBytes: number, valueBytes: number, phase: number): number {
-  return HEADER_BYTES + ((phase + keyBytes + valueBytes + 3) & ~3)
+  const header = valueBytes <= SHORT_VALUE_MAX ? HEADER_BYTES : LONG_HEADER_BYTES
+  return header + ((phase + keyBytes + valueBytes + 3) & ~3)
 }
 
 function doubled(column: Int32Array): Int32Array {
