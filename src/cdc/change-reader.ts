@@ -88,7 +88,13 @@ export class ChangeReader {
     this.#source = options.source
     this.#filter = options.filter
     this.#guard = options.guard
-    this.#sizer = new WindowSizer(options.memoryBudgetBytes, options.expectedEvents)
+    const { expectedEvents = Infinity, filter, position } = options
+    this.#sizer = new WindowSizer(
+      options.memoryBudgetBytes,
+      expectedEvents,
+      // Without a filter every seqno is an event.
+      filter.isAll ? position + expectedEvents - 1 : Infinity,
+    )
     this.#skip = options.skip
     this.#tally = options.tally
     this.#loader = new WindowLoader(options)

@@ -88,6 +88,7 @@ export class WindowLoader {
     window.clear()
     if (!this.#skip) sizer.widen()
     const mayRead = view.isDiskFast ?? false
+    const readBefore = this.#tally.bytesRead
     for (;;) {
       const bounds = { first: reach.from, last: endOf(reach, sizer.span) }
       const span = bounds.last - bounds.first + 1
@@ -99,7 +100,12 @@ export class WindowLoader {
       if (gathered === undefined) {
         window.settle(this.#filter)
         window.finish(bounds)
-        sizer.fitted(span, found.indexBytes, window.arena.usedBytes)
+        sizer.fitted({
+          ...bounds,
+          indexBytes: found.indexBytes,
+          bytes: window.arena.usedBytes,
+          bytesRead: this.#tally.bytesRead - readBefore,
+        })
         return found.segments
       }
       sizer.overflowed(span, gathered, found.events)

@@ -1,7 +1,9 @@
 /**
  * How many seqnos the next window takes. The first one is small, so that the first event comes soon; then windows grow as fast
  * as the measured bytes per seqno allow, up to the memory budget: each window reads most blocks once more, so few large ones
- * are cheap. A filter that lets little through makes them wide, large values make them narrow.
+ * are cheap. A filter that lets little through makes them wide, large values make them narrow. Where events lie far apart, so
+ * that a small window reads many times what it takes, the next one is as large as it may be: a pass over most blocks for a tenth
+ * of a window costs half as much as for a whole one.
  *
  * ```
  *   budget = 15/16 window: keys and values, and what each event takes in columns | 1/16 the batch being handed out
@@ -16,6 +18,8 @@ const FIRST_SPAN_MAX = 1024
 /** Room for the end of a commit, and for what a filter leaves out. */
 const FIRST_SPAN_MIN = 16
 const GROWTH = 16
+/** A window that read so many times what it took was one of events far apart. */
+const FAR_APART = 4
 /** Marks are cleared per window; wider ones would cost more than they save. */
 const SPAN_MAX = 2 ** 20
 /** A seqno's marks, with or without an event. */
@@ -31,11 +35,18 @@ export class WindowSizer {
   readonly #windowBytes: number
   readonly #spanMax: number
   readonly #expected: number
+  /** Nobody will ask for what lies behind, but for the end of a commit. */
+  readonly #lastSeqno: number
   #span: number
   #isFirst = true
   #bytesPerSeqno = 0
 
-  constructor(memoryBudgetBytes: number, expectedEvents: number = Infinity) {
+  /** `lastSeqno`: what lies behind will not be asked for, but for the end of a commit. */
+  constructor(
+    memoryBudgetBytes: number,
+    expectedEvents: number = Infinity,
+    lastSeqno: number = Infinity,
+  ) {
     const budget = Math.min(memoryBudgetBytes, BUDGET_MAX)
     this.batchBytes = Math.max(1, Math.floor(budget / 16))
     this.#windowBytes = Math.max(1, budget - this.batchBytes)
@@ -44,6 +55,7 @@ export class WindowSizer {
     const columns = Math.floor(this.#windowBytes / SPAN_BYTES)
     this.#spanMax = Math.min(SPAN_MAX, Math.max(1, columns))
     this.#expected = expectedEvents
+    this.#lastSeqno = lastSeqno
     this.#span = this.#firstSpan(FIRST_SPAN)
   }
 
@@ -72,8 +84,16 @@ export class WindowSizer {
     return Math.min(this.arenaBytes, Math.ceil(span * this.#bytesPerSeqno * 1.03))
   }
 
-  /** A window of `span` seqnos took so many bytes for what indexes say, and so many for entries. */
-  fitted(span: number, indexBytes: number, bytes: number): void {
+  /** A window was loaded: what indexes say took so many bytes, entries so many, and for these so many were read. */
+  fitted(window: {
+    readonly first: number
+    readonly last: number
+    readonly indexBytes: number
+    readonly bytes: number
+    readonly bytesRead: number
+  }): void {
+    const { first, last, indexBytes, bytes, bytesRead } = window
+    const span = last - first + 1
     this.#isFirst = false
     this.#bytesPerSeqno = bytes / span
     const perSeqno = (bytes + indexBytes) / span + MARK_BYTES
@@ -81,8 +101,14 @@ export class WindowSizer {
       Math.floor((this.#windowBytes * 0.97) / perSeqno),
       bytes === 0 ? Infinity : Math.floor((span * this.arenaBytes * 0.97) / bytes),
     )
+    // Not after the very first events, with which a reader may be content.
+    const isFar = span > FIRST_SPAN && bytesRead > FAR_APART * bytes
+    const grown = isFar ? this.#spanMax : span * GROWTH
+    // Who has come further than that is in a large commit.
+    const left = this.#lastSeqno - last
+    const rest = left > 0 ? Math.max(FIRST_SPAN_MIN, left) : Infinity
     // A window that the end of the segments cut short does not make the next one small.
-    const wanted = Math.max(span * GROWTH, this.#span)
+    const wanted = Math.min(Math.max(grown, this.#span), rest)
     this.#span = Math.max(1, Math.min(wanted, affordable, this.#spanMax))
   }
 
