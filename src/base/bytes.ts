@@ -67,7 +67,9 @@ export function equalBytes(
   return aEnd - aStart === bEnd - bStart && compareBytes(a, aStart, aEnd, b, bStart, bEnd) === 0
 }
 
-const LOOP_COPY_MAX = 48
+/** A native copy of a whole array takes 16 ns, and 27 for 100 bytes; of a part it needs a view, which costs more. */
+const WHOLE_LOOP_MAX = 11
+const PART_LOOP_MAX = 48
 
 /** Copies source[start, end) to target[at...]; returns the position after it. The arrays must not overlap. */
 export function copyBytes(
@@ -78,10 +80,11 @@ export function copyBytes(
   end: number,
 ): number {
   const length = end - start
-  if (length > LOOP_COPY_MAX) {
-    target.set(start === 0 && end === source.length ? source : source.subarray(start, end), at)
-  } else {
+  const isWhole = start === 0 && end === source.length
+  if (length <= (isWhole ? WHOLE_LOOP_MAX : PART_LOOP_MAX)) {
     for (let i = 0; i < length; i++) target[at + i] = source[start + i]!
+  } else {
+    target.set(isWhole ? source : source.subarray(start, end), at)
   }
   return at + length
 }
