@@ -19,6 +19,8 @@ const PROBES_MAX = 12
 const KEYS_PER_STEP = 65_536
 const GOLDEN_RATIO = 0x9e3779b9
 export const BLOOM_HEADER_BYTES = 1
+/** What is not touched costs nothing, each copy does. */
+const GROWTH = 4
 
 /** Collects the hashes of a segment's distinct keys, then makes their filter. */
 export class BloomBuilder {
@@ -37,7 +39,7 @@ export class BloomBuilder {
     const at = 2 * this.#count
     if (at > 0 && hashes[at - 2] === hash.low && hashes[at - 1] === hash.high) return
     if (at === hashes.length) {
-      hashes = new Int32Array(at * 2)
+      hashes = new Int32Array(at * GROWTH)
       hashes.set(this.#hashes)
       this.#hashes = hashes
     }

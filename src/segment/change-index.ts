@@ -29,6 +29,9 @@ import {
 import { type SortedSeqnos, sortSeqnos } from './seqno-sort.ts'
 import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
+/** What is not touched costs nothing, each copy does. */
+const GROWTH = 4
+
 /** Collects the events of a segment in the order of its entries, and writes them in seqno order. */
 export class ChangeIndexBuilder {
   count = 0
@@ -121,7 +124,7 @@ export class ChangeIndexBuilder {
   }
 
   #grow(): void {
-    const capacity = this.#seqnos.length * 2
+    const capacity = this.#seqnos.length * GROWTH
     const seqnos = new Float64Array(capacity)
     seqnos.set(this.#seqnos)
     this.#seqnos = seqnos
