@@ -24,6 +24,8 @@ import { OwnedBuffer, type ResultPool, type WordSource } from './result-pool.ts'
 
 /** After so many older versions of a key the general way seeks past the rest. */
 const SKIPS_MAX = 16
+/** Rows beyond the share of a source. */
+const SHARE_SLACK = 4
 const NO_SOURCE = -1
 /** Runs between two looks whether keys have more in common by now. */
 const RUNS_PER_PREFIX = 16
@@ -44,6 +46,8 @@ export interface WalkLimits {
   readonly items: number
   /** Of keys and values. */
   readonly bytes: number
+  /** Nobody wants anything behind so many items: then the sources are left anywhere. */
+  readonly isAll: boolean
 }
 
 export class ColumnWalk {
@@ -51,8 +55,6 @@ export class ColumnWalk {
   keyBytes: Uint8Array = EMPTY_BYTES
   keyStart = 0
   keyEnd = 0
-  /** Keys and values that the walk appended. */
-  bytes = 0
 
   readonly #pool: ResultPool
   readonly #columns = new EntryColumns()
@@ -81,16 +83,19 @@ export class ColumnWalk {
     this.#pool = pool
   }
 
-  /** Appends items to `target`. `key*` must be set, and no source may be blocked. */
-  run(options: ColumnWalkOptions, target: unknown[], limits: WalkLimits): void {
+  /**
+   * Appends items to `target`; returns what their keys and values take. `key*` must be set (no key: no bytes), and no source may be
+   * blocked.
+   */
+  run(options: ColumnWalkOptions, target: unknown[], limits: WalkLimits): number {
     const { sources } = options
     this.#sources = sources
     this.#bound = options.bound
     this.#valueSource = options.content === 'keys' ? undefined : options.valueSource
-    this.bytes = 0
     this.#reserve(sources.length)
     try {
-      if (this.#begin()) this.#walk(options, target, limits)
+      const isBegun = this.#begin(limits.items - target.length)
+      return isBegun ? this.#walk(options, target, limits) : 0
     } finally {
       this.#columns.clear()
       this.#sources = []
@@ -115,7 +120,7 @@ export class ColumnWalk {
     this.#ends = new Int32Array(sources)
   }
 
-  #walk(options: ColumnWalkOptions, target: unknown[], limits: WalkLimits): void {
+  #walk(options: ColumnWalkOptions, target: unknown[], limits: WalkLimits): number {
     const { snapshot, content, valueSource } = options
     const pool = this.#pool
     const columns = this.#columns
@@ -176,23 +181,25 @@ export class ColumnWalk {
       const next = row + 1
       rows[index] = next
       if (next < ends[index]!) current[index] = ranks[next]!
-      else if (!this.#advance(index)) break
+      else if (!this.#advance(index, most - count)) break
       this.#moveBack()
     }
-    this.bytes = limits.bytes - bytesLeft
     this.#keepLast()
-    this.#leave()
+    if (!limits.isAll || count < most) this.#leave()
+    return limits.bytes - bytesLeft
   }
 
   /** False: nothing can be done this way. */
-  #begin(): boolean {
+  #begin(wanted: number): boolean {
     const sources = this.#sources
+    this.#live = sources.length
+    const most = this.#shareOf(wanted)
     this.#live = 0
     for (let i = 0; i < sources.length; i++) {
       this.#rows[i] = 0
       this.#ends[i] = 0
       if (!sources[i]!.valid) continue
-      if (!this.#decode(i)) return false
+      if (!this.#decode(i, most)) return false
       this.#order[this.#live++] = i
     }
     if (this.#live === 0) return false
@@ -201,11 +208,11 @@ export class ColumnWalk {
     return true
   }
 
-  /** Decodes the run of a source from its current entry on; false when it cannot be. */
-  #decode(index: number): boolean {
+  /** Decodes the run of a source from its current entry on, at most `most` entries; false when it cannot be. */
+  #decode(index: number, most: number): boolean {
     const begin = index * RUN_ROWS
     const block = this.#sources[index]!.inBlock
-    const end = this.#columns.decode(index, block, this.#pool)
+    const end = this.#columns.decode(index, block, this.#pool, most)
     if (end > begin && this.#valueSource !== undefined) {
       this.#columns.placeValues(
         index,
@@ -222,7 +229,7 @@ export class ColumnWalk {
   }
 
   /** The first source has used up its run: on to the next one. False: only the general way goes on from here. */
-  #advance(index: number): boolean {
+  #advance(index: number, wanted: number): boolean {
     const source = this.#sources[index]!
     this.#keepLast()
     this.#stand(index)
@@ -232,7 +239,7 @@ export class ColumnWalk {
       this.#order.copyWithin(0, 1, this.#live + 1)
       return true
     }
-    if (!this.#decode(index)) return false
+    if (!this.#decode(index, this.#shareOf(wanted))) return false
     const begin = this.#begins[index]!
     const end = this.#ends[index]!
     const isDue = ++this.#runsSincePrefix >= RUNS_PER_PREFIX
@@ -271,6 +278,11 @@ export class ColumnWalk {
     for (let i = 0; i < this.#sources.length; i++) {
       if (this.#rows[i]! < this.#ends[i]!) this.#stand(i)
     }
+  }
+
+  /** What one source will give of so many items, rather more than less: to decode what nobody asks for costs as much. */
+  #shareOf(wanted: number): number {
+    return Math.ceil(wanted / this.#live) + SHARE_SLACK
   }
 
   /** Puts the first source where it belongs now. */

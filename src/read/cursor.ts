@@ -221,7 +221,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
         }
         if (reader.needsSettling) await reader.settle(items)
         if (status === GATHERED_ALL || reader.isExhausted) this.#end()
-        await this.#takeTurn()
+        if (this.#itemsSinceTurn >= ITEMS_PER_TURN) await this.#takeTurn()
         break
       }
     } catch (cause) {
@@ -241,9 +241,8 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
   }
 
   async #takeTurn(): Promise<void> {
-    if (this.#hooks.nextTurn === undefined || this.#itemsSinceTurn < ITEMS_PER_TURN) return
     this.#itemsSinceTurn = 0
-    await this.#hooks.nextTurn()
+    await this.#hooks.nextTurn?.()
   }
 
   static #abortThat(this: void, cursor: RangeCursor<EntryItem | Buffer>): void {

@@ -80,13 +80,13 @@ export class EntryColumns {
   }
 
   /**
-   * Decodes the run of a source: what its block has from the current entry on. Returns the row behind the last one; no row where
+   * Decodes the run of a source: what its block has from the current entry on, at most `most` entries. Returns the row behind the last one; no row where
    * the first key is too long for memory that results share.
    */
-  decode(source: number, block: SegmentIterator, pool: ResultPool): number {
+  decode(source: number, block: SegmentIterator, pool: ResultPool, most: number): number {
     const { seqnos, kinds, keyStarts, keyEnds, valueStarts, valueEnds } = this
     let row = source * RUN_ROWS
-    const end = row + Math.min(block.entriesLeft, RUN_ROWS)
+    const end = row + Math.min(block.entriesLeft, RUN_ROWS, most)
     let word = pool.room(ROOM_WORDS)
     const { words, bytes: keys } = pool
     this.keyMemory[source] = pool.memory

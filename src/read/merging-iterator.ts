@@ -13,7 +13,7 @@
  * Blocking: a blocked source blocks the merge; `load` loads (all blocked ones at once after a seek) and goes on.
  */
 import { assert } from '../base/assert.ts'
-import { compareBytes } from '../base/bytes.ts'
+import { compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
 
 /** What `load` has to finish. */
@@ -41,7 +41,7 @@ export class MergingIterator extends EntryIterator {
   #isForward = true
   #pending = PENDING_NOTHING
   /** The first `#prefixLength` bytes of this are what ranks leave out. */
-  #prefix: Uint8Array = new Uint8Array(64)
+  #prefix: Uint8Array = EMPTY_BYTES
   #prefixLength = 0
 
   constructor(sources: readonly EntryIterator[]) {

@@ -27,6 +27,7 @@ import { mergeSources, MergingIterator } from './merging-iterator.ts'
 import { rangeCoverOf } from './range-cover.ts'
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
 import { type ResultPool, WordSource } from './result-pool.ts'
+import { ShortRange } from './short-range.ts'
 import type { VisibleIterator } from './visible-iterator.ts'
 
 export type CursorContent = 'entries' | 'keys' | 'values'
@@ -122,9 +123,13 @@ export class RangeReader<T extends EntryItem | Buffer> {
     const visible = this.#visible
     const content = this.#options.content
     while (this.#left > 0) {
-      if (target.length >= max || this.#batchBytes >= BATCH_BYTES_MAX) {
+      if (this.#isFull(target, max)) {
         visible.ownKey()
         return GATHERED_ENOUGH
+      }
+      if (this.#walkOptions !== undefined && !this.#hasMoved && --this.#itemsToWalk < 0) {
+        this.#walk(this.#walkOptions, target, max)
+        if (this.#left === 0 || this.#isFull(target, max)) continue
       }
       if (!this.#hasMoved) this.#move()
       if (!visible.valid) {
@@ -142,11 +147,12 @@ export class RangeReader<T extends EntryItem | Buffer> {
           content === 'keys' ? this.#takeKey() : this.#takeValue(target.length),
         )
       }
-      if (this.#walkOptions !== undefined && --this.#itemsToWalk < 0) {
-        this.#walk(this.#walkOptions, target, max)
-      }
     }
     return GATHERED_ALL
+  }
+
+  #isFull(target: T[], max: number): boolean {
+    return target.length >= max || this.#batchBytes >= BATCH_BYTES_MAX
   }
 
   /** After GATHER_BLOCKED. */
@@ -209,26 +215,42 @@ export class RangeReader<T extends EntryItem | Buffer> {
     this.#visible.start(range.reverse ? range.upper : range.lower)
   }
 
-  /** As far as the faster way leads. An item was just taken. */
+  /** As far as the faster way leads; the general way goes on from there, with one item at least. */
   #walk(options: ColumnWalkOptions, target: T[], max: number): void {
     const before = target.length
-    const items = Math.min(max, before + this.#left)
-    const bytes = BATCH_BYTES_MAX - this.#batchBytes
-    if (items - before < WALK_ITEMS_MIN || bytes <= 0) return
+    const wanted = Math.min(max - before, this.#left)
+    if (wanted < WALK_ITEMS_MIN) return
     const walk = this.#options.view.scratch.columnWalk
     const visible = this.#visible as ForwardVisibleIterator
+    const items = before + wanted
+    const bytes = BATCH_BYTES_MAX - this.#batchBytes
+    const isAll = wanted === this.#left
     visible.lendTo(walk)
     try {
-      walk.run(options, target, { items, bytes })
+      if (this.#isStarted || this.#seekSources(options)) {
+        this.#batchBytes += walk.run(options, target, { items, bytes, isAll })
+      }
       visible.takeBackFrom(walk)
     } finally {
       walk.end()
     }
+    this.#isStarted = true
     const walked = target.length - before
     this.#left -= walked
-    this.#batchBytes += walk.bytes
     if (walked < WALK_ITEMS_FAIR) this.#itemsToWalk = WALK_ITEMS_FAIR
-    if (this.#source instanceof MergingIterator) this.#source.resume()
+    if (this.#left > 0 && this.#source instanceof MergingIterator) this.#source.resume()
+  }
+
+  /** Each of them to the beginning of the range; false when one is blocked. */
+  #seekSources({ sources }: ColumnWalkOptions): boolean {
+    const { lower } = this.#options.range
+    let isBlocked = false
+    for (const source of sources) {
+      if (lower === undefined) source.seekToFirst()
+      else source.seek(lower, 0, lower.length)
+      if (source.blocked) isBlocked = true
+    }
+    return !isBlocked
   }
 
   #takeKey(): Buffer {
@@ -298,21 +320,24 @@ function segmentsOf(options: RangeReaderOptions): BlockwiseIterator[] {
   const sources: BlockwiseIterator[] = []
   // Values are handed out where they stand, except where large chunks pay: on a slow disk.
   const lent = mayRead && content !== 'keys' ? view.scratch.lent : undefined
-  const open = (meta: SegmentMeta): SegmentIterator =>
-    view.segments.reader(meta).iterator({ mayRead, lent })
   const { levels } = view.version.files(keyspace.id)
+  const short = ShortRange.of(levels, range.limit)
+  const open = (meta: SegmentMeta, level: number): SegmentIterator => {
+    const wantedBytes = short?.bytesOf(meta, level)
+    return view.segments.reader(meta).iterator({ mayRead, lent, wantedBytes })
+  }
   for (let i = 0; i < levels.length; i++) {
     const level = levels[i]!
     if (i === 0) {
       // Segments of L0 overlap: each is a source of its own.
       for (const meta of level) {
-        if (meta.minSeqno <= snapshot && mayHoldRange(meta, range)) sources.push(open(meta))
+        if (meta.minSeqno <= snapshot && mayHoldRange(meta, range)) sources.push(open(meta, 0))
       }
       continue
     }
     const within = segmentsWithin(level, range)
-    if (within.length === 1) sources.push(open(within[0]!))
-    else if (within.length > 1) sources.push(new LevelIterator(within, open))
+    if (within.length === 1) sources.push(open(within[0]!, i))
+    else if (within.length > 1) sources.push(new LevelIterator(within, (meta) => open(meta, i)))
   }
   return sources
 }

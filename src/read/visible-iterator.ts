@@ -93,7 +93,7 @@ export abstract class VisibleIterator {
   #lastBytes: Uint8Array = NO_BYTES
   #lastStart = 0
   #lastEnd = 0
-  #keyScratch: Uint8Array = new Uint8Array(64)
+  #keyScratch: Uint8Array = NO_BYTES
   #valueScratch: Uint8Array = NO_BYTES
 
   constructor(options: VisibleIteratorOptions) {

@@ -14,6 +14,7 @@
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import type { BlockCache } from '../block/block-cache.ts'
 import type { CacheFile } from '../block/cache-file.ts'
+import { SPARE_BYTES } from '../block/spare-buffers.ts'
 import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
 import type { BlockIndex } from './block-index.ts'
 import type { BlockSource } from './block-source.ts'
@@ -32,6 +33,8 @@ export interface IteratedSegment {
 export interface ReadAheadOptions {
   /** Largest chunk read at once. Default 256 KiB, 64 KiB with `lent`. */
   readonly readAheadBytes?: number
+  /** What entries take of which it is known that no more are wanted. */
+  readonly wantedBytes?: number | undefined
   /** Lent chunks are entered here. They are smaller, because one value that is kept keeps its chunk. */
   readonly lent?: WeakSet<Uint8Array> | undefined
 }
@@ -59,7 +62,9 @@ export class ReadAhead {
   /** The checksums of all blocks that are here were found good. */
   isSummed = false
   #to = 0
-  #nextReadBytes = FIRST_READ_BYTES
+  /** Of the first chunk, and of one after a seek elsewhere. */
+  readonly #firstReadBytes: number
+  #nextReadBytes: number
   readonly #readAheadBytes: number
   readonly #lent: WeakSet<Uint8Array> | undefined
   /** The chunk is lent, and the last block that was entered in it. */
@@ -69,7 +74,9 @@ export class ReadAhead {
   #isLoading = false
   #isClosed = false
 
-  constructor({ readAheadBytes, lent }: ReadAheadOptions) {
+  constructor({ readAheadBytes, wantedBytes = FIRST_READ_BYTES, lent }: ReadAheadOptions) {
+    this.#firstReadBytes = Math.min(wantedBytes, SPARE_BYTES)
+    this.#nextReadBytes = this.#firstReadBytes
     this.#lent = lent
     this.#readAheadBytes =
       readAheadBytes ?? (lent === undefined ? READ_AHEAD_BYTES : LENT_BYTES_MAX)
@@ -77,7 +84,7 @@ export class ReadAhead {
 
   /** A walk goes on at this position. Elsewhere: what follows may be short. */
   aim(position: number): void {
-    if (position < this.from || position > this.#to) this.#nextReadBytes = FIRST_READ_BYTES
+    if (position < this.from || position > this.#to) this.#nextReadBytes = this.#firstReadBytes
   }
 
   /** Whether the block is here. */
@@ -139,7 +146,7 @@ export class ReadAhead {
     this.#to = this.from
     const isLent =
       this.#lent !== undefined &&
-      this.#nextReadBytes > FIRST_READ_BYTES &&
+      this.#nextReadBytes > this.#firstReadBytes &&
       length <= LENT_BYTES_MAX &&
       source.isPlain(block)
     let bytes = this.bytes
@@ -165,7 +172,7 @@ export class ReadAhead {
     // All of the first chunk may never be wanted.
     const { first, last } = plan
     this.isSummed =
-      this.#nextReadBytes > FIRST_READ_BYTES &&
+      this.#nextReadBytes > this.#firstReadBytes &&
       segment.source.areSummed(plan.bytes, 0, { first, last, wanted: last - first + 1 })
     this.#nextReadBytes = Math.min(this.#nextReadBytes * 2, this.#readAheadBytes)
   }

@@ -8,7 +8,7 @@
  * place already, because neighbours share about the same number.
  */
 import { assert } from '../base/assert.ts'
-import { EMPTY_BYTES } from '../base/bytes.ts'
+import { copyBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import { EntryIterator } from '../base/entry-iterator.ts'
 import { BLOCK_SHARED_MAX, blockCount } from '../block/block-format.ts'
 import { entryOffset, firstKeyAt, firstKeyBytes, lowerBound } from '../block/block-search.ts'
@@ -59,7 +59,7 @@ export class SegmentIterator extends EntryIterator implements BlockwiseIterator 
   /** What a blocked move still has to do. */
   #pendingBlock = NO_BLOCK
   #pendingMove = TO_FIRST
-  #sought: Uint8Array = new Uint8Array(64)
+  #sought: Uint8Array = EMPTY_BYTES
   #soughtBytes = 0
 
   /** `open` gives the segment, opened; until then nothing is read. */
@@ -187,8 +187,8 @@ export class SegmentIterator extends EntryIterator implements BlockwiseIterator 
 
   #keepSought(key: Uint8Array, start: number, end: number): void {
     const length = end - start
-    if (this.#sought.length < length) this.#sought = new Uint8Array(length * 2)
-    this.#sought.set(key.subarray(start, end))
+    if (this.#sought.length < length) this.#sought = new Uint8Array(Math.max(length * 2, 64))
+    copyBytes(this.#sought, 0, key, start, end)
     this.#soughtBytes = length
   }
 

@@ -95,9 +95,10 @@ function countWalks({ scratch }: TestView): { walks: number; items: number } {
   const run = columnWalk.run.bind(columnWalk)
   columnWalk.run = (options, target, limits) => {
     const before = target.length
-    run(options, target, limits)
+    const bytes = run(options, target, limits)
     counts.walks++
     counts.items += target.length - before
+    return bytes
   }
   return counts
 }
@@ -173,6 +174,6 @@ test('takes nearly all of a usual range', async () => {
   const range = { lower: undefined, upper: undefined, reverse: false, limit: 1000 }
   const items = await openCursor(view, keyspace, range, view.latest, 'entries').all()
   expect(counts.walks).toBe(1)
-  expect(counts.items).toBe(items.length - 1)
+  expect(counts.items).toBe(items.length)
   expect(items.length).toBeGreaterThan(300)
 })
