@@ -73,6 +73,8 @@ const NEAR_BYTES = 4
 const NO_RANGES: readonly FragmentedRanges[] = []
 /** What a record needs at most beside its own bytes, about: for judging whether there is room. */
 const INDEX_BYTES_PER_OPERATION = 40
+/** Of the capacity: short keys with values of 50 bytes and more. */
+const NODES_SHARE = 1 / 4
 
 export class Memtable {
   readonly firstSeqno: number
@@ -95,7 +97,8 @@ export class Memtable {
     this.#capacityBytes = options.capacityBytes
     this.#openSnapshots = options.openSnapshots
     this.#log = new OperationLog(options, parts?.log)
-    this.#nodes = new RadixNodes(options.shared, parts?.nodes)
+    const likelyBytes = options.capacityBytes * NODES_SHARE
+    this.#nodes = new RadixNodes(options.shared, likelyBytes, parts?.nodes)
     this.#tree = new RadixTree(this.#log, this.#nodes)
     this.#memo = new OperandMemo(this.#log, options.capacityBytes)
     this.#keyspaces = new KeyspaceIndexes(options.openSnapshots, (ordinal) =>

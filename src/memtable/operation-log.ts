@@ -27,8 +27,8 @@ import { Operation } from './operation.ts'
 import {
   allocateBytes,
   allocateInts,
-  GROWTH,
   growDoubles,
+  grownLength,
   growInts,
   growWords,
 } from './shared-memory.ts'
@@ -45,6 +45,9 @@ const RECORD_LENGTH_AT = 4
 const OPERATION_BYTES_MIN = 4
 const OPERATION_INDEX_BYTES = 8
 const COMMIT_ROW_BYTES = 20
+/** Of the capacity: operations of 100 bytes and more; commits of about 200 bytes. */
+const LINKS_SHARE = 1 / 16
+const COMMIT_COLUMN_SHARE = 1 / 24
 
 /** The arrays of a log, as they cross to a worker. */
 export interface OperationLogParts {
@@ -174,7 +177,10 @@ export class OperationLog {
     this.#reserveOperations(this.count + this.pending + operations)
     const commits = this.commits.count + this.#pendingCommits + 1
     const rows = this.commits.first.length
-    if (commits > rows) this.#growCommits(Math.max(commits, rows * 2))
+    if (commits > rows) {
+      const next = grownLength(rows, 8, this.#capacityBytes * COMMIT_COLUMN_SHARE)
+      this.#growCommits(Math.max(commits, next))
+    }
     if (length <= WORD_COPY_MAX) {
       if (bytes !== this.#source) this.#viewSource(bytes)
       copyWords(this.#arenaView, offset, this.#sourceView, start, length)
@@ -325,7 +331,8 @@ export class OperationLog {
   #reserveOperations(needed: number): void {
     const words = needed * 2
     if (words <= this.links.length) return
-    this.links = growInts(this.links, Math.max(words, this.links.length * GROWTH), this.#shared)
+    const next = grownLength(this.links.length, 4, this.#capacityBytes * LINKS_SHARE)
+    this.links = growInts(this.links, Math.max(words, next), this.#shared)
   }
 
   /** The table would grow by itself, but in memory of its own, and when it is too late to fail. */

@@ -17,7 +17,7 @@
  * A root is a word of its own that holds a pointer. A full node is replaced by one of the next size.
  */
 import { assert } from '../base/assert.ts'
-import { allocateInts, GROWTH, growInts } from './shared-memory.ts'
+import { allocateInts, grownLength, growInts } from './shared-memory.ts'
 
 export const NODE4 = 0
 export const NODE16 = 1
@@ -52,6 +52,7 @@ export class RadixNodes {
   /** The same memory. */
   bytes: Uint8Array
   readonly #shared: boolean
+  readonly #likelyBytes: number
   /** First word that was never used. Word 0 stands for nothing. */
   #end = 1
   /** Nodes that were replaced by larger ones, by type. */
@@ -60,8 +61,10 @@ export class RadixNodes {
   /** Number of nodes of each type. */
   readonly #live: number[] = [0, 0, 0, 0]
 
-  constructor(shared: boolean, parts?: RadixNodesParts) {
+  /** `likelyBytes`: what is taken at once when it becomes more than a little. */
+  constructor(shared: boolean, likelyBytes: number, parts?: RadixNodesParts) {
     this.#shared = shared
+    this.#likelyBytes = likelyBytes
     this.words = parts === undefined ? allocateInts(WORDS_FIRST, shared) : parts.words
     this.bytes = new Uint8Array(this.words.buffer)
     if (parts !== undefined) this.#end = parts.end
@@ -267,11 +270,8 @@ export class RadixNodes {
 
   #grow(needed: number): void {
     assert(needed <= WORDS_MAX, 'pointers to nodes are int32')
-    this.words = growInts(
-      this.words,
-      Math.max(needed, Math.min(this.words.length * GROWTH, WORDS_MAX)),
-      this.#shared,
-    )
+    const next = Math.min(grownLength(this.words.length, 4, this.#likelyBytes), WORDS_MAX)
+    this.words = growInts(this.words, Math.max(needed, next), this.#shared)
     this.bytes = new Uint8Array(this.words.buffer)
   }
 }

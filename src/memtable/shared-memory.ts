@@ -4,7 +4,16 @@
  */
 
 /** So many times as large what is full becomes: what is not touched costs nothing, each copy and the memory that it leaves do. */
-export const GROWTH = 4
+const GROWTH = 4
+/** Beyond so many bytes an array gets at once what it is likely to need: copies of shared memory are slow, and leave cold memory. */
+const SMALL_BYTES = 1024 * 1024
+
+/** The next length of an array of elements of so many bytes. `likelyBytes`: what it has in a memtable that is filled as most are. */
+export function grownLength(length: number, elementBytes: number, likelyBytes: number): number {
+  const next = length * GROWTH
+  if (next * elementBytes <= SMALL_BYTES) return next
+  return Math.max(next, Math.ceil(likelyBytes / elementBytes))
+}
 
 export function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike {
   return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)

@@ -14,7 +14,7 @@ interface TreeOverLog {
 
 function newTree(): TreeOverLog {
   const log = new OperationLog({ firstSeqno: 1, capacityBytes: 1 << 24, shared: false })
-  const nodes = new RadixNodes(false)
+  const nodes = new RadixNodes(false, 0)
   return { log, nodes, tree: new RadixTree(log, nodes) }
 }
 
