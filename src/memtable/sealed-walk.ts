@@ -29,6 +29,7 @@ const AHEAD = 128
 /** A node has at most so many pointers below it. */
 const POINTERS_MAX = 257
 const CACHE_LINE = 64
+const AHEAD_BYTES_MAX = 3 * CACHE_LINE
 
 export class SealedWalk implements SortedEntry {
   valid = false
@@ -46,6 +47,8 @@ export class SealedWalk implements SortedEntry {
   readonly #log: OperationLog
   readonly #nodes: RadixNodes
   readonly #operation = new Operation()
+  /** What operations take on average, up to where loading them ahead pays. */
+  readonly #likelyBytes: number
   /** Pointers to what was not visited yet; the next one on top. */
   #stack: Int32Array = new Int32Array(1024)
   #depth = 0
@@ -61,6 +64,7 @@ export class SealedWalk implements SortedEntry {
     this.#nodes = nodes
     this.keyBytes = log.arena
     this.valueBytes = log.arena
+    this.#likelyBytes = Math.min(AHEAD_BYTES_MAX, Math.ceil(log.arenaEnd / Math.max(1, log.count)))
     const pointer = nodes.words[root]!
     if (pointer !== 0) this.#stack[this.#depth++] = pointer
     this.nextKey()
@@ -118,11 +122,13 @@ export class SealedWalk implements SortedEntry {
     this.#keyCount = count
     const { arena, links } = this.#log
     const last = arena.length - 1
+    const end = this.#likelyBytes
     let touched = 0
     for (let i = 0; i < count; i++) {
       const at = links[keys[i]! * 2]!
       const next = at + CACHE_LINE
       touched += arena[at]! + arena[next < last ? next : last]!
+      if (end > CACHE_LINE) touched += arena[at + end < last ? at + end : last]!
     }
     this.touched = touched
   }

@@ -9,6 +9,9 @@ const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
 export const U32_BYTES = 4
 export const F64_BYTES = 8
 
+/** What columns are made of while they are collected. */
+type Column = Float64Array | Int32Array | Uint32Array | number[]
+
 /** `count` unsigned 32-bit integers from `at` on. */
 export function u32Column(bytes: Uint8Array, at: number, count: number): Uint32Array {
   const offset = bytes.byteOffset + at
@@ -42,9 +45,14 @@ export function f64Column(bytes: Uint8Array, at: number, count: number): Float64
 export function writeU32Column(
   target: Uint8Array,
   at: number,
-  column: ArrayLike<number>,
+  column: Column,
   count: number,
 ): number {
+  const offset = target.byteOffset + at
+  if (isLittleEndian && offset % U32_BYTES === 0) {
+    new Uint32Array(target.buffer, offset, count).set(firstOf(column, count))
+    return at + U32_BYTES * count
+  }
   let end = at
   for (let i = 0; i < count; i++) end = writeU32(target, end, column[i]! >>> 0)
   return end
@@ -54,10 +62,15 @@ export function writeU32Column(
 export function writeF64Column(
   target: Uint8Array,
   at: number,
-  column: ArrayLike<number>,
+  column: Column,
   count: number,
 ): number {
   const view = new DataView(target.buffer, target.byteOffset, target.length)
   for (let i = 0; i < count; i++) view.setFloat64(at + F64_BYTES * i, column[i]!, true)
   return at + F64_BYTES * count
+}
+
+function firstOf(column: Column, count: number): ArrayLike<number> {
+  if (column.length === count) return column
+  return Array.isArray(column) ? column.slice(0, count) : column.subarray(0, count)
 }

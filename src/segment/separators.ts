@@ -45,6 +45,8 @@ const WORDS_BYTES = 8
 /** A separator that stands before every version of its key. */
 const ALL_VERSIONS = Number.POSITIVE_INFINITY
 const U32_LIMIT = 4294967296
+/** Blocks whose columns are filled in one call. */
+const PART = 1 << 11
 /** Fewer rows are searched as they are. */
 const GUIDE_ROWS_MIN = 256
 /** A guide costs 20 ns a row to make, and spares 100 ns a search. */
@@ -102,13 +104,9 @@ export class SeparatorsBuilder {
     const low = new Int32Array(count)
     const tails = new Float64Array(count + 1)
     const lengths = Buffer.alloc(count)
-    for (let i = 1; i < count; i++) {
-      const at = ends[i - 1]! + prefixBytes
-      const end = ends[i]!
-      high[i] = wordAt(bytes, at, end)
-      low[i] = wordAt(bytes, at + 4, end)
-      lengths[i] = Math.min(end - at, WORDS_BYTES)
-      tails[i + 1] = tails[i]! + Math.max(0, end - at - WORDS_BYTES)
+    const columns = { high, low, lengths, tails }
+    for (let from = 1; from < count; from += PART) {
+      fillColumns(columns, bytes, ends, prefixBytes, from, Math.min(from + PART, count))
     }
     const tailBytes = tails[count]!
     assert(tailBytes < U32_LIMIT, 'separators are much smaller than the data')
@@ -126,7 +124,7 @@ export class SeparatorsBuilder {
     at += count
     section.set(bytes.subarray(0, prefixBytes), at)
     at += prefixBytes
-    for (let i = 1; i < count; i++) {
+    for (let i = 1; tailBytes > 0 && i < count; i++) {
       const tail = bytes.subarray(
         Math.min(ends[i - 1]! + prefixBytes + WORDS_BYTES, ends[i]!),
         ends[i],
@@ -150,6 +148,31 @@ export class SeparatorsBuilder {
   #tailsAtMost(): number {
     const average = this.#ends[this.count - 1]! / this.count
     return average <= WORDS_BYTES ? 0 : this.#ends[this.count - 1]! - WORDS_BYTES * this.count
+  }
+}
+
+/** For a part of the blocks at a time: compiled after a few calls, not left where the loop ends. */
+function fillColumns(
+  columns: {
+    readonly high: Int32Array
+    readonly low: Int32Array
+    readonly lengths: Uint8Array
+    readonly tails: Float64Array
+  },
+  bytes: Uint8Array,
+  ends: Float64Array,
+  prefixBytes: number,
+  from: number,
+  to: number,
+): void {
+  const { high, low, lengths, tails } = columns
+  for (let i = from; i < to; i++) {
+    const at = ends[i - 1]! + prefixBytes
+    const end = ends[i]!
+    high[i] = wordAt(bytes, at, end)
+    low[i] = wordAt(bytes, at + 4, end)
+    lengths[i] = Math.min(end - at, WORDS_BYTES)
+    tails[i + 1] = tails[i]! + Math.max(0, end - at - WORDS_BYTES)
   }
 }
 

@@ -12,7 +12,7 @@
 
 /** Places are made where there are at most so many for each event. */
 const PLACES_MAX = 2
-const PART = 1 << 14
+const PART = 1 << 11
 
 const DIGIT_BITS = 11
 const DIGITS = 1 << DIGIT_BITS
