@@ -85,20 +85,16 @@ export class EventWindow {
     const { first, last } = bounds
     const { arena } = this
     const number = this.runs.length + 1
-    for (let i = 0; i < count; i++) {
-      const seqno = seqnos[i]!
-      if (seqno < first || seqno > last) {
-        throw corruption(`A change index gives ${seqno} for a window from ${first} to ${last}`, {
-          file: segmentFileName(meta.number),
-          seqno,
-        })
-      }
-      if (!arena.mark(seqno, number, commitIds[i]!)) {
-        throw corruption(`Event ${seqno} stands twice`, {
-          file: segmentFileName(meta.number),
-          seqno,
-        })
-      }
+    const marked = arena.mark(seqnos, commitIds, count, number)
+    if (marked < count) {
+      const seqno = seqnos[marked]!
+      const isTwice = seqno >= first && seqno <= last
+      throw corruption(
+        isTwice
+          ? `Event ${seqno} stands twice`
+          : `A change index gives ${seqno} for a window from ${first} to ${last}`,
+        { file: segmentFileName(meta.number), seqno },
+      )
     }
     this.runs.push({ meta, events: { commits }, located: isKept ? events : undefined })
   }

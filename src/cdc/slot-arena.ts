@@ -150,13 +150,22 @@ export class SlotArena extends GatherTarget {
     this.lent = undefined
   }
 
-  /** The index of a run names this seqno; false when one did before. It lies in what was begun. */
-  mark(seqno: number, run: number, commit: number): boolean {
-    const at = seqno - this.#first
-    if (this.#runs[at] !== 0) return false
-    this.#runs[at] = run
-    this.#commits[at] = commit
-    return true
+  /**
+   * The index of a run names these seqnos, each with its commit. Returns how many of them it marked: fewer than `count` where one
+   * does not lie in what was begun, or was named before.
+   */
+  mark(seqnos: Float64Array, commitIds: Int32Array, count: number, run: number): number {
+    const runs = this.#runs
+    const commits = this.#commits
+    const first = this.#first
+    const span = this.#span
+    for (let i = 0; i < count; i++) {
+      const at = seqnos[i]! - first
+      if (at < 0 || at >= span || runs[at] !== 0) return i
+      runs[at] = run
+      commits[at] = commitIds[i]!
+    }
+    return count
   }
 
   /** The first seqno that no index names; undefined when all are. */

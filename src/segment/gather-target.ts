@@ -12,6 +12,7 @@
  */
 
 import { assert } from '../base/assert.ts'
+import { viewOf } from '../base/bytes.ts'
 
 const READ_BYTES = 2 ** 18
 const RAW_BYTES = 2 ** 16
@@ -20,8 +21,10 @@ const SLACK_BYTES = 2 ** 16
 
 export abstract class GatherTarget {
   bytes: Uint8Array
-  /** The same memory. */
+  /** The same memory, */
   words: Int32Array
+  /** and again, for words that lie at any byte. */
+  view: DataView
   count = 0
   /** Keys and values may take so many bytes before it is full; one entry always fits. */
   limitBytes: number
@@ -40,6 +43,7 @@ export abstract class GatherTarget {
     const bytes = allocate(this.#used + Math.min(options.limitBytes + 1024, READ_BYTES))
     this.bytes = bytes
     this.words = wordsOf(bytes)
+    this.view = viewOf(bytes)
   }
 
   /**
@@ -70,6 +74,7 @@ export abstract class GatherTarget {
     if (this.bytes.length > this.#used + 2 * this.limitBytes + SLACK_BYTES) {
       this.bytes = allocate(this.#used + this.limitBytes + SLACK_BYTES)
       this.words = wordsOf(this.bytes)
+      this.view = viewOf(this.bytes)
     }
   }
 
@@ -80,6 +85,7 @@ export abstract class GatherTarget {
     if (wanted <= this.bytes.length) return
     this.bytes = allocate(wanted + SLACK_BYTES)
     this.words = wordsOf(this.bytes)
+    this.view = viewOf(this.bytes)
   }
 
   /** The end of what was reserved. */
@@ -103,6 +109,7 @@ export abstract class GatherTarget {
     larger.set(this.bytes.subarray(0, this.#used))
     this.bytes = larger
     this.words = wordsOf(larger)
+    this.view = viewOf(larger)
   }
 }
 

@@ -20,9 +20,13 @@ function entryBytes(i: number): Buffer {
   return Buffer.alloc(i % 97 === 0 ? 9000 : (i * 7) % 300, (i % 251) + 1)
 }
 
+function mark(arena: SlotArena, seqno: number, run: number, commit = 0): boolean {
+  return arena.mark(Float64Array.of(seqno), Int32Array.of(commit), 1, run) === 1
+}
+
 function fill(arena: SlotArena, first: number, span: number): void {
   arena.begin(first, span)
-  for (let i = 0; i < span; i++) arena.mark(first + i, 1, i * 3)
+  for (let i = 0; i < span; i++) expect(mark(arena, first + i, 1, i * 3)).toBe(true)
   arena.beginRun(1, 7)
   for (const i of shuffled(span, 5)) {
     const bytes = entryBytes(i)
@@ -102,7 +106,7 @@ describe('an arena with a slot for each seqno', () => {
     arena.begin(1, 256)
     arena.beginRun(1, 7)
     for (let i = 0; i < 256; i++) {
-      arena.mark(1 + i, 1, 0)
+      mark(arena, 1 + i, 1, 0)
       arena.add(8, 800, KIND_INSERT, 1 + i, 0)
     }
     arena.lend(1)
@@ -155,11 +159,14 @@ describe('an arena with a slot for each seqno', () => {
   test('refuses what the index did not name, what comes twice and what is derived', () => {
     const arena = new SlotArena({ limitBytes: 1000 })
     arena.begin(10, 4)
-    expect([arena.mark(10, 1, 0), arena.mark(11, 2, 0), arena.mark(10, 2, 0)]).toEqual([
+    expect([mark(arena, 10, 1), mark(arena, 11, 2), mark(arena, 10, 2)]).toEqual([
       true,
       true,
       false,
     ])
+    const several = Float64Array.of(12, 11, 13)
+    expect(arena.mark(several.subarray(1), new Int32Array(2), 2, 1)).toBe(0)
+    expect([mark(arena, 9, 1), mark(arena, 14, 1)]).toEqual([false, false])
     expect(arena.firstUnmarked).toBe(12)
     arena.beginRun(1, 7)
     const refused = {
