@@ -63,9 +63,7 @@ export async function openReader(context: OpenContext): Promise<Store> {
   const scratch = new ReadScratch()
   const views = new ViewCache({
     memtables: {
-      get generation() {
-        return generation
-      },
+      generation: () => generation,
       list: (): readonly Memtable[] => image.replayed.memtables,
     },
     currentVersion: () => image.version,

@@ -231,9 +231,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
   const scratch = new ReadScratch()
   const views = new ViewCache({
     memtables: {
-      get generation() {
-        return engine.memtables.generation
-      },
+      generation: () => engine.memtables.generation,
       list: () =>
         [...engine.memtables.sealed, engine.memtables.active].map(({ memtable }) => memtable),
     },

@@ -14,9 +14,12 @@ import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { SegmentCache } from '../segment/segment-cache.ts'
 import type { Version } from '../version/version.ts'
 
-/** All memtables, oldest first, the active one last; `generation` changes with the list. */
+/**
+ * All memtables, oldest first, the active one last; `generation` changes with the list. Asked by every read, so no accessor: V8
+ * leaves those of object literals to its generic load.
+ */
 export interface MemtableSource {
-  readonly generation: number
+  generation(): number
   list(): readonly Memtable[]
 }
 
@@ -45,7 +48,7 @@ export class ViewCache {
     if (
       view !== undefined &&
       view.version === version &&
-      this.#generation === memtables.generation
+      this.#generation === memtables.generation()
     ) {
       return view
     }
@@ -54,7 +57,7 @@ export class ViewCache {
     const unflushed = list.filter(
       (memtable, index) => memtable.lastSeqno > lastFlushedSeqno || index === list.length - 1,
     )
-    this.#generation = memtables.generation
+    this.#generation = memtables.generation()
     this.#view = { memtables: unflushed.toReversed(), version, segments, files, scratch }
     return this.#view
   }
