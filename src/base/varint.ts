@@ -78,17 +78,23 @@ export class ByteReader {
   }
 
   varint(): number {
+    // One loop and no call for each byte: a manifest has thousands, and whoever opens a store first interprets this.
+    const { bytes } = this
+    const start = this.position
+    const limit = Math.min(this.end, start + VARINT_BYTES_MAX)
     let value = 0
     let scale = 1
-    for (let i = 0; i < VARINT_BYTES_MAX; i++) {
-      const byte = this.u8()
+    let at = start
+    let byte = 0x80
+    while (byte > 0x7f && at < limit) {
+      byte = bytes[at++]!
       value += (byte & 0x7f) * scale
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) break
-        return value
-      }
       scale *= 128
     }
+    this.position = at
+    if (byte <= 0x7f && value <= Number.MAX_SAFE_INTEGER) return value
+    // It goes on behind the end,
+    if (byte > 0x7f && at - start < VARINT_BYTES_MAX) this.#take(1)
     return this.fail('varint is too large')
   }
 

@@ -8,7 +8,6 @@ import { BlockCache } from '../block/block-cache.ts'
 import { BlobReader } from '../blob/blob-reader.ts'
 import { VarveError } from '../base/errors.ts'
 import { type CompactionOptions, compactionOptions } from '../compaction/compaction-options.ts'
-import { openFilesLimit } from '../env/descriptor-limit.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { type Environment, resolveEnvironment } from '../env/environment.ts'
 import { FileCache } from '../env/file-cache.ts'
@@ -122,7 +121,6 @@ async function openWith(
   }
   const { timers = createTimers(), ...numbers } = tuning
   const files = new FileCache(environment.fs, {
-    openFilesMax: openFilesLimit(),
     keepOpen: options.readOnly,
   })
   const { fs } = files

@@ -82,7 +82,12 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   // Before anything is written: a store of which a file is missing is not touched.
   checkFilesPresent(directory, versions.current, recovered.names)
   const { memtableBytes } = spaceOf(options, versions.current)
-  const replayed = await replayLogs({ ...recovery, memtableBytes }, versions.current, wasClosed)
+  const replayed = await replayLogs(
+    { ...recovery, memtableBytes },
+    versions.current,
+    wasClosed,
+    recovered.names,
+  )
   // The last moment: from here on files are written.
   throwIfAborted(options.signal)
   // Before anything is written: what does not fit is refused with the store as it was.

@@ -66,11 +66,15 @@ export async function createStore(
   })
 }
 
-/** Replays the logs of a version into memtables. Changes nothing on disk. */
+/**
+ * Replays the logs of a version into memtables. Changes nothing on disk. `names`: what is in the directory, where nobody else
+ * changes it.
+ */
 export async function replayLogs(
   options: RecoveryOptions,
   version: Version,
   wasClosed: boolean,
+  names?: readonly string[],
 ): Promise<ReplayedLog> {
   const { fs, directory } = options
   const { state } = version
@@ -81,6 +85,7 @@ export async function replayLogs(
       directory,
       logId: state.logId,
       walNumber: state.walNumber,
+      names,
       lastFlushedSeqno: state.lastFlushedSeqno,
       floor: state.floor,
       cleanEnd:

@@ -7,7 +7,7 @@ import fs from 'node:fs'
 /** More cost kernel memory and save nothing: what is read often fits. */
 const OPEN_FILES_MAX = 512
 /** A search through levels needs some to be of any use. */
-const OPEN_FILES_MIN = 16
+export const OPEN_FILES_MIN = 16
 
 /** A quarter of what the process may have, within bounds. Where the system does not tell, the most. */
 export function openFilesLimit(read: () => string = readLimits): number {

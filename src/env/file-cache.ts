@@ -8,14 +8,15 @@
  * It also watches how long reads take. Reads from the page cache cost 2 us on the calling thread and 20 through the thread
  * pool; reads from a slow device block the whole program. `isDiskFast` says which of the two is to be expected.
  */
+import { OPEN_FILES_MIN, openFilesLimit } from './descriptor-limit.ts'
 import { isOutOfDescriptors } from './disk-errors.ts'
 import type { FileSystem, ReadableFile, WritableFile } from './file-system.ts'
 import { SlowReadWatch } from './slow-read-watch.ts'
 import { systemError } from './system-error.ts'
 
 export interface FileCacheOptions {
-  /** Descriptors in use at most; at least 1. */
-  readonly openFilesMax: number
+  /** Descriptors in use at most; at least 1. Default: `openFilesLimit`, asked when more are open than it ever forbids. */
+  readonly openFilesMax?: number
   /**
    * Opens every file when it is asked for and keeps it: for a reader beside a running writer, who removes files that are still
    * needed here. `openFilesMax` then bounds nothing.
@@ -30,7 +31,7 @@ export class FileCache {
    * The same file system, for all who open files themselves: they too get room made for them when descriptors run out.
    */
   readonly fs: FileSystem
-  readonly #openFilesMax: number
+  #openFilesMax: number | undefined
   readonly #keepOpen: boolean
   readonly #files = new Map<string, CachedFile>()
   /** Files that hold a descriptor; the CLOCK hand goes round here. */
@@ -42,7 +43,8 @@ export class FileCache {
 
   constructor(fs: FileSystem, options: FileCacheOptions) {
     this.#source = fs
-    this.#openFilesMax = Math.max(1, options.openFilesMax)
+    const { openFilesMax } = options
+    this.#openFilesMax = openFilesMax === undefined ? undefined : Math.max(1, openFilesMax)
     this.#keepOpen = options.keepOpen ?? false
     const clock = options.monotonicMs ?? (fs.kind === 'node' ? () => performance.now() : undefined)
     this.#watch = clock && new SlowReadWatch(clock)
@@ -104,10 +106,19 @@ export class FileCache {
 
   #openFile(file: CachedFile): ReadableFile {
     if (this.#isClosed) throw systemError('EBADF', 'open', file.path)
-    if (!this.#keepOpen && this.#open.length >= this.#openFilesMax) this.#closeOne()
+    if (!this.#keepOpen && this.#isFull) this.#closeOne()
     const source = this.#withRoom(() => this.#source.openRead(file.path))
     this.#open.push(file)
     return source
+  }
+
+  get #isFull(): boolean {
+    const count = this.#open.length
+    if (this.#openFilesMax === undefined) {
+      if (count < OPEN_FILES_MIN) return false
+      this.#openFilesMax = openFilesLimit()
+    }
+    return count >= this.#openFilesMax
   }
 
   #withRoom<T>(open: () => T): T {

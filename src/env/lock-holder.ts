@@ -6,6 +6,7 @@
  */
 import fs from 'node:fs'
 import os from 'node:os'
+import { systemCode } from './disk-errors.ts'
 
 export interface LockHolder {
   readonly pid: number
@@ -112,10 +113,23 @@ function startTicks(pid: number): string | undefined {
 }
 
 function readText(file: string): string | undefined {
-  return fs.existsSync(file) ? fs.readFileSync(file, 'utf8').trim() : undefined
+  return whereKnown(() => fs.readFileSync(file, 'utf8').trim())
 }
 
 function readNamespace(kind: 'pid' | 'net' | 'uts'): string | undefined {
-  const file = `/proc/self/ns/${kind}`
-  return fs.existsSync(file) ? fs.readlinkSync(file) : undefined
+  return whereKnown(() => fs.readlinkSync(`/proc/self/ns/${kind}`))
+}
+
+/**
+ * Undefined where the system has no such file, or shows it to nobody. Any other failure must not look like that: without
+ * knowing itself a process would take the lock of another one that is alive.
+ */
+function whereKnown(read: () => string): string | undefined {
+  try {
+    return read()
+  } catch (error) {
+    const code = systemCode(error)
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'EACCES') return undefined
+    throw error
+  }
 }

@@ -10,12 +10,12 @@ import { corruption } from '../base/errors.ts'
 import {
   blobFileName,
   CHECKPOINT_FILE,
+  CURRENT_FILE,
   joinPath,
   parseFileName,
   segmentFileName,
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
-import { readCurrent } from './current-file.ts'
 import type { Version } from './version.ts'
 
 /**
@@ -77,7 +77,7 @@ export function checkFilesPresent(
  * store can have: it must not be taken for an empty directory. What the crash of a creation leaves is no store yet.
  */
 export function hasStore(fs: FileSystem, directory: string): boolean {
-  if (readCurrent(fs, directory) !== undefined) return true
+  if (fs.stat(joinPath(directory, CURRENT_FILE)) !== undefined) return true
   refuseUnfinishedCheckpoint(fs, directory)
   for (const name of fs.list(directory)) {
     const parsed = parseFileName(name)

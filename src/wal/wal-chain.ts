@@ -47,12 +47,18 @@ export interface WalChainOptions {
   readonly logId: string
   /** The first log that is needed. */
   readonly walNumber: number
+  /** What is in the directory, where that is known and nobody else changes it. */
+  readonly names?: readonly string[] | undefined
 }
 
-/** Numbers of all log files in the directory, ascending. */
-export function listLogs(fs: FileSystem, directory: string): number[] {
+/** Numbers of all log files in the directory, ascending. `names`: what is there. */
+export function listLogs(
+  fs: FileSystem,
+  directory: string,
+  names: readonly string[] = fs.list(directory),
+): number[] {
   const numbers: number[] = []
-  for (const name of fs.list(directory)) {
+  for (const name of names) {
     const parsed = parseFileName(name)
     if (parsed?.type === 'wal') numbers.push(parsed.number)
   }
@@ -61,9 +67,9 @@ export function listLogs(fs: FileSystem, directory: string): number[] {
 
 /** Reads the headers and puts the logs in order. VARVE_CORRUPTION when the first one is missing or its header damaged. */
 export async function loadWalChain(options: WalChainOptions): Promise<WalChain> {
-  const { fs, directory, logId, walNumber } = options
+  const { fs, directory, logId, walNumber, names } = options
   const files: WalFile[] = []
-  for (const number of listLogs(fs, directory)) {
+  for (const number of listLogs(fs, directory, names)) {
     if (number < walNumber) continue
     const path = joinPath(directory, walFileName(number))
     const header = await readHeader(fs, path, { number, logId })
