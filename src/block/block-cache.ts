@@ -73,6 +73,8 @@ export class BlockCache {
   misses = 0
   /** What lookups read a block into, as stored and decompressed. Borrowed like slots: until the next operation. */
   readonly stored: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
+  /** The same memory in words. */
+  readonly storedWords: Int32Array = new Int32Array(this.stored.buffer)
   readonly unpacked: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
   /** Not of the cache, but of those who read past it. */
   readonly spares: SpareBuffers = new SpareBuffers()

@@ -134,7 +134,7 @@ export class CachedBlocks {
     let content = cache.stored
     readFullySync(this.#file, content, 0, storedBytes, source.index.positions[block]!)
     if (source.isPlain(block)) {
-      source.check(content, 0, block)
+      source.checkAgain(content, cache.storedWords, block)
     } else {
       source.unpack(content, 0, block, cache.unpacked, 0)
       content = cache.unpacked

@@ -129,12 +129,13 @@ export class SegmentReader {
   /** Bytes held in memory for this segment, blocks in the cache not counted. */
   get residentBytes(): number {
     if (this.#opened === undefined) return 0
-    const { index, footer } = this.#opened
-    if (this.#searchable === undefined) return index.residentBytes
+    const { index, footer, source } = this.#opened
+    const blockBytes = index.residentBytes + source.residentBytes
+    if (this.#searchable === undefined) return blockBytes
     const { bloomBytes, rangeBytes, separatorBytes } = footer.parts
     const keyBytes = rangeBytes + separatorBytes + (this.isSifted ? bloomBytes : 0)
     const guideBytes = this.#searchable.separators?.guideBytes ?? 0
-    return index.residentBytes + keyBytes + guideBytes
+    return blockBytes + keyBytes + guideBytes
   }
 
   openSync(): void {
