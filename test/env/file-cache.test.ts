@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { openFilesLimit } from '../../src/env/descriptor-limit.ts'
 import { FileCache } from '../../src/env/file-cache.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { systemCode } from '../../src/env/disk-errors.ts'
@@ -46,6 +47,14 @@ test('every file can be read with few descriptors', async () => {
   cache.close()
   expect(fs.openFileCount).toBe(0)
   expect(codeOf(() => file.readSync(target, 0, 1, 0))).toBe('EBADF')
+})
+
+test('where no bound is given, the one of the process counts', () => {
+  const { fs, paths } = diskWith(600)
+  const cache = new FileCache(fs, {})
+  for (const path of paths) expect(read(cache, path)).toBe(path)
+  expect(cache.openFileCount).toBe(openFilesLimit())
+  cache.close()
 })
 
 test('a file that is read all the time stays open', () => {
