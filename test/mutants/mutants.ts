@@ -217,6 +217,17 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/segment/segment-corruption.test.ts', FLIPS],
   },
   {
+    what: 'a block that is read again is held against nothing',
+    file: 'src/segment/block-source.ts',
+    changes: [
+      [
+        'const isKnown = prints[at] === found.low && prints[at + 1] === found.high',
+        'const isKnown = prints[at] !== 0',
+      ],
+    ],
+    tests: ['test/segment/block-fingerprint.test.ts'],
+  },
+  {
     what: 'the checksum of a run of blocks is not compared',
     file: 'src/base/checksum-run.ts',
     changes: [
