@@ -43,10 +43,14 @@ export const GATHER_BLOCKED = 2
 const BATCH_BYTES_MAX = 16 * 2 ** 20
 const LOOKUPS_MAX = 16
 
-/** A column walk decodes whole blocks: not for a few items. */
-const WALK_ITEMS_MIN = 16
-/** After a column walk that gave fewer items than this, so many are taken the general way. */
+/** A column walk is not for a few items: what it decodes has to be found again when it ends. */
+const WALK_ITEMS_MIN = 64
+/** One that begins a range has less to do. */
+const FIRST_WALK_ITEMS_MIN = 32
+/** After a column walk that gave fewer items than this, so many are taken the general way, */
 const WALK_ITEMS_FAIR = 64
+/** and after each one more twice as many, up to here. */
+const GENERAL_ITEMS_MAX = 4096
 
 /** A value that the batch still lacks: in a blob file, or (a key) to be looked up. */
 interface Missing {
@@ -73,7 +77,9 @@ export class RangeReader<T extends EntryItem | Buffer> {
   readonly #source: EntryIterator
   /** Undefined: only the general way leads through this range. */
   readonly #walkOptions: ColumnWalkOptions | undefined
+  /** Items to be taken the general way before the next column walk, and after it if it does not come far. */
   #itemsToWalk = 0
+  #itemsAfterWalk = WALK_ITEMS_FAIR
   readonly #pool: ResultPool
   readonly #keySource = new WordSource()
   readonly #valueSource: WordSource
@@ -127,7 +133,7 @@ export class RangeReader<T extends EntryItem | Buffer> {
         visible.ownKey()
         return GATHERED_ENOUGH
       }
-      if (this.#walkOptions !== undefined && !this.#hasMoved && --this.#itemsToWalk < 0) {
+      if (this.#walkOptions !== undefined && this.#shouldWalk(max - target.length)) {
         this.#walk(this.#walkOptions, target, max)
         if (this.#left === 0 || this.#isFull(target, max)) continue
       }
@@ -215,11 +221,16 @@ export class RangeReader<T extends EntryItem | Buffer> {
     this.#visible.start(range.reverse ? range.upper : range.lower)
   }
 
+  #shouldWalk(wanted: number): boolean {
+    if (this.#hasMoved || --this.#itemsToWalk >= 0) return false
+    const least = this.#isStarted ? WALK_ITEMS_MIN : FIRST_WALK_ITEMS_MIN
+    return wanted >= least && this.#left >= least
+  }
+
   /** As far as the faster way leads; the general way goes on from there, with one item at least. */
   #walk(options: ColumnWalkOptions, target: T[], max: number): void {
     const before = target.length
     const wanted = Math.min(max - before, this.#left)
-    if (wanted < WALK_ITEMS_MIN) return
     const walk = this.#options.view.scratch.columnWalk
     const visible = this.#visible as ForwardVisibleIterator
     const items = before + wanted
@@ -237,7 +248,12 @@ export class RangeReader<T extends EntryItem | Buffer> {
     this.#isStarted = true
     const walked = target.length - before
     this.#left -= walked
-    if (walked < WALK_ITEMS_FAIR) this.#itemsToWalk = WALK_ITEMS_FAIR
+    if (walked < WALK_ITEMS_FAIR) {
+      this.#itemsToWalk = this.#itemsAfterWalk
+      this.#itemsAfterWalk = Math.min(2 * this.#itemsAfterWalk, GENERAL_ITEMS_MAX)
+    } else {
+      this.#itemsAfterWalk = WALK_ITEMS_FAIR
+    }
     if (this.#left > 0 && this.#source instanceof MergingIterator) this.#source.resume()
   }
 

@@ -67,9 +67,10 @@ export class ReadAhead {
   #nextReadBytes: number
   readonly #readAheadBytes: number
   readonly #lent: WeakSet<Uint8Array> | undefined
-  /** The chunk is lent, and the last block that was entered in it. */
+  /** The chunk is lent, and what lies between the first and the last block that were entered in it is not ours any more. */
   #isLent = false
-  #lentUpTo = NO_BLOCK
+  #firstEntered = NO_BLOCK
+  #lastEntered = NO_BLOCK
   /** The thread pool is writing to a chunk. */
   #isLoading = false
   #isClosed = false
@@ -92,13 +93,14 @@ export class ReadAhead {
     return (
       positions[block]! >= this.from &&
       positions[block + 1]! <= this.#to &&
-      (!this.#isLent || block > this.#lentUpTo)
+      (!this.#isLent || block > this.#lastEntered || block < this.#firstEntered)
     )
   }
 
   /** The block, which is here, becomes the current one: from now on its values may be handed out. */
   enter(block: number): void {
-    this.#lentUpTo = block
+    if (this.#lastEntered === NO_BLOCK || block < this.#firstEntered) this.#firstEntered = block
+    if (block > this.#lastEntered) this.#lastEntered = block
   }
 
   /** Reads the block, and those that come next. What was here is given up. */
@@ -165,7 +167,8 @@ export class ReadAhead {
       this.#lent!.add(plan.bytes)
     }
     this.#isLent = plan.isLent
-    this.#lentUpTo = NO_BLOCK
+    this.#firstEntered = NO_BLOCK
+    this.#lastEntered = NO_BLOCK
     this.bytes = plan.bytes
     this.from = plan.position
     this.#to = plan.position + plan.length

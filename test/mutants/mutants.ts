@@ -252,7 +252,9 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a block whose values were handed out is entered again',
     file: 'src/segment/read-ahead.ts',
-    changes: [['(!this.#isLent || block > this.#lentUpTo)', '(!this.#isLent || block >= 0)']],
+    changes: [
+      ['(!this.#isLent || block > this.#lastEntered ||', '(!this.#isLent || block >= 0 ||'],
+    ],
     tests: ['test/read/cursor.test.ts'],
   },
   {
@@ -260,6 +262,23 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/read/range-reader.ts',
     changes: [['        visible.ownKey()\n', '']],
     tests: ['test/read/cursor.test.ts'],
+  },
+  {
+    what: 'a column walk takes the oldest version of a key',
+    file: 'src/read/column-walk.ts',
+    changes: [
+      [
+        'columns.seqnos[other]! - columns.seqnos[row]!',
+        'columns.seqnos[row]! - columns.seqnos[other]!',
+      ],
+    ],
+    tests: ['test/read/column-walk.test.ts'],
+  },
+  {
+    what: 'a column walk goes beyond its bound',
+    file: 'src/read/column-walk.ts',
+    changes: [['(rank > this.#boundRank || !this.#isBelowBound(index))', 'rank > this.#boundRank']],
+    tests: ['test/read/column-walk.test.ts'],
   },
   {
     what: 'the checksum of a chunk of the change index is not compared',

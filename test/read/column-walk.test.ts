@@ -8,7 +8,7 @@ import { BLOB_MIN, KEYSPACE, type Place, type Step, type Stretch, TestView } fro
 
 const keyspace = { id: KEYSPACE, name: 'test', operator: mergeOperators.append }
 /** Batches below this are read the general way. */
-const WALKED_ITEMS_MIN = 16
+const WALKED_ITEMS_MIN = 32
 
 const LAYOUTS: readonly (readonly Place[])[] = [
   ['L0'],
@@ -117,7 +117,7 @@ test('reads what the general way reads: any sources, versions, bounds, limits an
   const bound = fc.oneof({ weight: 2, arbitrary: none }, { weight: 1, arbitrary: fc.nat(2000) })
   const readings = fc.record({
     content: fc.constantFrom('entries' as const, 'keys' as const, 'values' as const),
-    limit: fc.constantFrom(15, 16, 17, 100, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
+    limit: fc.constantFrom(31, 32, 33, 100, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY),
     lower: bound,
     upper: bound,
     isOfOld: fc.boolean(),
