@@ -402,6 +402,17 @@ export const MUTANTS: readonly Mutant[] = [
     tests: [VERSIONS, ...CRASH],
   },
   {
+    what: 'what is written while a sync runs counts as durable with it',
+    file: 'src/write/durability.ts',
+    changes: [
+      [
+        '      if (target > this.#durable) {',
+        '      target = this.#memtables.latestSeqno\n      if (target > this.#durable) {',
+      ],
+    ],
+    tests: CRASH,
+  },
+  {
     what: 'a batch that the log took is acknowledged before it is synced',
     file: 'src/write/commit-pipeline.ts',
     changes: [['      if (commit.sync) {\n', '      if (commit.sync && seqno < 0) {\n']],
