@@ -43,6 +43,10 @@ export class SegmentTally {
   #coverEnd: Uint8Array | undefined
   readonly #blobs: Map<number, number> = new Map()
   readonly #byKey: boolean
+  /** Of first and last key, as big-endian numbers; nothing lies between equal ones. */
+  #sharedWords: readonly number[] = []
+  #firstWord = 0
+  #lastWord = 0
 
   /** `byKey`: entries come in key order, and `lastKey` is set from outside. */
   constructor(options: { byKey: boolean }) {
@@ -110,6 +114,7 @@ export class SegmentTally {
   }
 
   #addUnorderedKey(key: Uint8Array, start: number, end: number): void {
+    if (this.#isWithin(key, start, end)) return
     const first = this.firstKey
     if (first === undefined || compareBytes(key, start, end, first, 0, first.length) < 0) {
       this.firstKey = Buffer.from(key.subarray(start, end))
@@ -118,6 +123,30 @@ export class SegmentTally {
     if (last === undefined || compareBytes(key, start, end, last, 0, last.length) > 0) {
       this.lastKey = Buffer.from(key.subarray(start, end))
     }
+    this.#noteSpan(this.firstKey!, this.lastKey!)
+  }
+
+  /** Whether the key's first words alone show that it lies between first and last key: true of nearly all. False says nothing. */
+  #isWithin(key: Uint8Array, start: number, end: number): boolean {
+    const shared = this.#sharedWords
+    if (end - start < 4 * shared.length + 4) return false
+    let at = start
+    for (let i = 0; i < shared.length; i++) {
+      if (wordAt(key, at) !== shared[i]) return false
+      at += 4
+    }
+    const word = wordAt(key, at)
+    return word > this.#firstWord && word < this.#lastWord
+  }
+
+  /** The words that these keys share, and the first ones in which they differ, where both have one. */
+  #noteSpan(first: Uint8Array, last: Uint8Array): void {
+    const words = Math.min(first.length, last.length) >> 2
+    let shared = 0
+    while (shared < words && wordAt(first, 4 * shared) === wordAt(last, 4 * shared)) shared++
+    this.#sharedWords = Array.from({ length: shared }, (_, i) => wordAt(first, 4 * i))
+    this.#firstWord = shared < words ? wordAt(first, 4 * shared) : 0
+    this.#lastWord = shared < words ? wordAt(last, 4 * shared) : 0
   }
 
   /** Widens the cover by [start, end); `end` undefined: to the end of the keyspace. */
@@ -138,4 +167,9 @@ export class SegmentTally {
   #addBlob(file: number, bytes: number): void {
     this.#blobs.set(file, (this.#blobs.get(file) ?? 0) + bytes)
   }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  const word = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
+  return word >>> 0
 }
