@@ -29,7 +29,8 @@ export class ShortRange {
     }
     this.#levels = levels
     this.#limit = limit
-    this.#entries = entries
+    // Range tombstones alone make no entries.
+    this.#entries = Math.max(1, entries)
   }
 
   /** Undefined when it is not short. */
