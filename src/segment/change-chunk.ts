@@ -33,15 +33,10 @@ import type { CommitTable } from '../base/commit-table.ts'
 import { META_BYTES_MAX } from '../base/entry-kind.ts'
 import { type ByteReader, ByteWriter } from '../base/varint.ts'
 import { BitReader, type BitWriter } from './bit-stream.ts'
+import { NO_GAPS, readRice, RICE_PARAMETER_MAX, ricePacking, writeGaps } from './seqno-gaps.ts'
 
 export const CHUNK_EVENTS = 2048
-const NO_GAPS = 63
-const RICE_PARAMETER_MAX = 44
-const RICE_ESCAPE = 20
 const ASCENDING = 0x80
-/** A gap of so many ones at most, behind such a parameter, is written as one number of 24 bits. */
-const SMALL_QUOTIENT_MAX = 11
-const SMALL_PARAMETER_MAX = 12
 
 /**
  * Events in seqno order. What is needed once a commit only stays in the order in which the events were collected:
@@ -99,28 +94,6 @@ export function encodeChunk(
   writeOrdinals(bits, ordinals, from, to, packing)
   writeCommits(bits, seqnos, run, timeMs)
   return writer.raw(bits.take())
-}
-
-function writeGaps(
-  bits: BitWriter,
-  seqnos: Float64Array,
-  from: number,
-  to: number,
-  parameter: number,
-): void {
-  const isSmall = parameter <= SMALL_PARAMETER_MAX && areSmall(seqnos, from, to)
-  for (let i = from + 1; i < to; i++) {
-    const gap = seqnos[i]! - seqnos[i - 1]! - 1
-    const quotient = isSmall ? gap >> parameter : RICE_ESCAPE
-    if (quotient <= SMALL_QUOTIENT_MAX) {
-      // Ones, a zero and the rest at once.
-      const rest = gap & ((1 << parameter) - 1)
-      const ones = (1 << quotient) - 1
-      bits.write(ones | (rest << (quotient + 1)), quotient + 1 + parameter)
-    } else {
-      writeRice(bits, gap, parameter)
-    }
-  }
 }
 
 /** By itself, as what is hot here is compiled quickly then: the first chunks of a process are a flush that writers wait for. */
@@ -350,68 +323,6 @@ export function decodeChunk(
 function bitsOf(value: number): number {
   if (value < 4294967296) return 32 - Math.clz32(value)
   return 64 - Math.clz32(Math.floor(value / 4294967296))
-}
-
-function ricePacking(seqnos: Float64Array, from: number, to: number): number {
-  const gaps = seqnos[to - 1]! - seqnos[from]! - (to - 1 - from)
-  if (gaps === 0) return NO_GAPS
-  // For gaps that are spread evenly the best parameter is about log2 of 0.69 times their mean.
-  const guess = Math.floor(Math.log2((0.69 * gaps) / (to - from)))
-  const isSmall = areSmall(seqnos, from, to)
-  let best = 0
-  let bestBits = Number.POSITIVE_INFINITY
-  for (let parameter = Math.max(0, guess - 2); parameter <= Math.max(0, guess) + 1; parameter++) {
-    if (parameter > RICE_PARAMETER_MAX) break
-    const total = isSmall
-      ? smallGapBits(seqnos, from, to, parameter)
-      : gapBits(seqnos, from, to, parameter)
-    if (total < bestBits) {
-      bestBits = total
-      best = parameter
-    }
-  }
-  return best
-}
-
-/** Whether all gaps together are a small integer: then shifts do for divisions. */
-function areSmall(seqnos: Float64Array, from: number, to: number): boolean {
-  return seqnos[to - 1]! - seqnos[from]! < 2 ** 30
-}
-
-function smallGapBits(seqnos: Float64Array, from: number, to: number, parameter: number): number {
-  if (parameter > 30) return gapBits(seqnos, from, to, parameter)
-  let total = 0
-  for (let i = from + 1; i < to; i++) {
-    const quotient = (seqnos[i]! - seqnos[i - 1]! - 1) >> parameter
-    total += quotient < RICE_ESCAPE ? quotient + 1 + parameter : RICE_ESCAPE + 48
-  }
-  return total
-}
-
-function gapBits(seqnos: Float64Array, from: number, to: number, parameter: number): number {
-  let total = 0
-  for (let i = from + 1; i < to; i++) {
-    const quotient = Math.floor((seqnos[i]! - seqnos[i - 1]! - 1) / 2 ** parameter)
-    total += quotient < RICE_ESCAPE ? quotient + 1 + parameter : RICE_ESCAPE + 48
-  }
-  return total
-}
-
-function writeRice(bits: BitWriter, gap: number, parameter: number): void {
-  const quotient = Math.floor(gap / 2 ** parameter)
-  if (quotient >= RICE_ESCAPE) {
-    bits.write((1 << RICE_ESCAPE) - 1, RICE_ESCAPE)
-    bits.write(gap, 48)
-    return
-  }
-  bits.write((1 << quotient) - 1, quotient + 1)
-  bits.write(gap % 2 ** parameter, parameter)
-}
-
-function readRice(bits: BitReader, parameter: number): number {
-  const quotient = bits.unary(RICE_ESCAPE)
-  if (quotient === RICE_ESCAPE) return bits.read(48)
-  return quotient * 2 ** parameter + bits.read(parameter)
 }
 
 function ordinalPacking(ordinals: Int32Array, from: number, to: number): OrdinalPacking {
