@@ -115,6 +115,7 @@ export class BloomFilter {
     return all !== 0
   }
 }
+
 /** Why these bytes are no filter; undefined when they are. */
 export function bloomProblem(bits: Uint8Array): string | undefined {
   const lineBytes = bits.length - BLOOM_HEADER_BYTES
