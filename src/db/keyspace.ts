@@ -95,9 +95,12 @@ export class KeyspaceHandle implements Keyspace {
 
   merge(key: BytesLike, operand: BytesLike, options?: WriteOptions): Promise<number> {
     try {
+      const keyBytes = toKey(key)
       const bytes = toValue(operand, 'operand')
+      // A keyspace that cannot be written at all says so, rather than that it has no operator.
+      if (this.#state.operator === undefined) this.#writer.ensureAccepts(this.#state)
       checkOperand(this.#state, bytes)
-      return this.#writer.single(this.#state, KIND_MERGE, toKey(key), bytes, options)
+      return this.#writer.single(this.#state, KIND_MERGE, keyBytes, bytes, options)
     } catch (error) {
       return Promise.reject(error as Error)
     }

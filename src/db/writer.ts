@@ -87,6 +87,13 @@ export class Writer implements BufferLender {
     this.#options = options
   }
 
+  /** Throws where nothing can be written to the keyspace: closed, poisoned, readOnly, a replica, dropped. */
+  ensureAccepts(keyspace: KeyspaceState): void {
+    this.#options.ensureWritable()
+    this.#pipeline.ensureOpen()
+    if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+  }
+
   /** One operation, already checked, as a commit of its own. Resolves to its seqno. */
   single(
     keyspace: KeyspaceState,
@@ -96,9 +103,7 @@ export class Writer implements BufferLender {
     options: WriteOptions | undefined,
     published?: (first: number) => void,
   ): Promise<number> {
-    this.#options.ensureWritable()
-    this.#pipeline.ensureOpen()
-    if (keyspace.isDropped) throw keyspaceNotFound(keyspace.name)
+    this.ensureAccepts(keyspace)
     const staging = this.#staging
     if (options === undefined && published === undefined) {
       if (this.#pipeline.isEmpty) staging.reset()

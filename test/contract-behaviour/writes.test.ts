@@ -319,7 +319,8 @@ test('a closed store answers every call with CLOSED', async () => {
   const rejecting: [string, () => PromiseLike<unknown>][] = [
     ...([db, ks] as Keyspace[]).flatMap((store): [string, () => PromiseLike<unknown>][] => [
       ['put', () => store.put('a', '1')],
-      ['merge', () => db.merge('a', '1')],
+      // In 'k', without an operator, too.
+      ['merge', () => store.merge('a', '1')],
       ['delete', () => store.delete('a')],
       ['deleteRange', () => store.deleteRange('a')],
       ['get', () => store.get('a')],

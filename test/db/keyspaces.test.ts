@@ -44,6 +44,7 @@ test('a dropped keyspace is one event, its handles find nothing, its history sta
   expect(await codeOf(() => old.put('c', '3'))).toBe('VARVE_NOT_FOUND')
   expect(await dropped).toBe(3)
   expect(await codeOf(() => old.get('a'))).toBe('VARVE_NOT_FOUND')
+  expect(await codeOf(() => old.merge('a', '1'))).toBe('VARVE_NOT_FOUND')
   expect(await codeOf(() => db.dropKeyspace('temp'))).toBe('VARVE_NOT_FOUND')
   expect(db.keyspaces()).toEqual(['default'])
 
