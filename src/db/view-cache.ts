@@ -27,7 +27,7 @@ export interface ViewCacheOptions {
   readonly memtables: MemtableSource
   currentVersion(): Version
   readonly segments: SegmentCache
-  readonly files: { readonly isDiskFast: boolean }
+  readonly files: ReadView['files']
   readonly scratch: ReadScratch
   readonly pages: EventPages
 }

@@ -8,11 +8,11 @@
  * It also watches how long reads take. Reads from the page cache cost 2 us on the calling thread and 20 through the thread
  * pool; reads from a slow device block the whole program. `isDiskFast` says which of the two is to be expected.
  */
+import { VarveError } from '../base/errors.ts'
 import { OPEN_FILES_MIN, openFilesLimit } from './descriptor-limit.ts'
 import { isOutOfDescriptors } from './disk-errors.ts'
 import type { FileSystem, ReadableFile, WritableFile } from './file-system.ts'
 import { SlowReadWatch } from './slow-read-watch.ts'
-import { systemError } from './system-error.ts'
 
 export interface FileCacheOptions {
   /** Descriptors in use at most; at least 1. Default: `openFilesLimit`, asked when more are open than it ever forbids. */
@@ -39,7 +39,8 @@ export class FileCache {
   #hand = 0
   readonly #watch: SlowReadWatch | undefined
   readonly #source: FileSystem
-  #isClosed = false
+  /** Whether `close` was called: what is in memory can still be read, and should not. */
+  isClosed = false
 
   constructor(fs: FileSystem, options: FileCacheOptions) {
     this.#source = fs
@@ -96,16 +97,17 @@ export class FileCache {
     this.#close(file)
   }
 
-  /** Closes everything; handles are unusable from here on. */
+  /** Closes everything; handles are unusable from here on (VARVE_CLOSED). */
   close(): void {
-    this.#isClosed = true
+    this.isClosed = true
     for (const file of this.#open) file.drop()
     this.#open.length = 0
     this.#files.clear()
   }
 
   #openFile(file: CachedFile): ReadableFile {
-    if (this.#isClosed) throw systemError('EBADF', 'open', file.path)
+    // Not EBADF: a read that goes on over the end of the store is no trouble with the disk.
+    if (this.isClosed) throw new VarveError('VARVE_CLOSED', 'the store is closed')
     if (!this.#keepOpen && this.#isFull) this.#closeOne()
     const source = this.#withRoom(() => this.#source.openRead(file.path))
     this.#open.push(file)

@@ -91,13 +91,14 @@ export function openCursor(
   const mayRead = view.files.isDiskFast
   const options = { view, keyspace, range, snapshot, content, mayRead }
   return content === 'entries'
-    ? new RangeCursor(new RangeReader<EntryItem>(options), new CursorPins(view, hooks), hooks)
-    : new RangeCursor(new RangeReader<Buffer>(options), new CursorPins(view, hooks), hooks)
+    ? new RangeCursor(view, new RangeReader<EntryItem>(options), hooks)
+    : new RangeCursor(view, new RangeReader<Buffer>(options), hooks)
 }
 
 class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
   #reader: RangeReader<T> | undefined
   readonly #pins: CursorPins
+  readonly #files: ReadView['files']
   readonly #hooks: CursorHooks
   /** Items of `next` that were read ahead. */
   #ahead: T[] = []
@@ -110,16 +111,17 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
   #waiting = 0
   #last: Promise<unknown> = Promise.resolve()
 
-  constructor(reader: RangeReader<T>, pins: CursorPins, hooks: CursorHooks) {
+  constructor(view: ReadView, reader: RangeReader<T>, hooks: CursorHooks) {
     this.#reader = reader
-    this.#pins = pins
+    this.#pins = new CursorPins(view, hooks)
+    this.#files = view.files
     this.#hooks = hooks
-    pins.guard<RangeCursor<T>>(this, RangeCursor.#abortThat)
+    this.#pins.guard<RangeCursor<T>>(this, RangeCursor.#abortThat)
     if (reader.isExhausted) this.#end()
   }
 
   next(): Promise<IteratorResult<T, undefined>> {
-    this.#noticeAbort()
+    this.#noticeEnd()
     if (this.#waiting === 0 && this.#aheadAt < this.#ahead.length) {
       return Promise.resolve({ done: false, value: this.#ahead[this.#aheadAt++]! })
     }
@@ -132,7 +134,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
       throw invalidArgument(`max must be an integer of at least 1, got ${max}`)
     }
     return this.#serve(async () => {
-      this.#noticeAbort()
+      this.#noticeEnd()
       const items = this.#takeAhead(max)
       if (items.length < max) await this.#fill(items, max)
       return items
@@ -141,7 +143,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
 
   all(): Promise<T[]> {
     return this.#serve(async () => {
-      this.#noticeAbort()
+      this.#noticeEnd()
       const items = this.#takeAhead(Number.POSITIVE_INFINITY)
       do await this.#fill(items, items.length + ITEMS_PER_TURN)
       while (this.#reader !== undefined)
@@ -185,7 +187,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
   }
 
   async #nextItem(): Promise<IteratorResult<T, undefined>> {
-    this.#noticeAbort()
+    this.#noticeEnd()
     if (this.#aheadAt >= this.#ahead.length) {
       this.#ahead = []
       this.#aheadAt = 0
@@ -249,15 +251,27 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
     cursor.#abort()
   }
 
-  /** Also where everything was read ahead and nobody listens to the signal any more. */
-  #noticeAbort(): void {
+  /** Of the signal, also where everything was read ahead and nobody listens to it any more; and of the store. */
+  #noticeEnd(): void {
     if (this.#hooks.signal?.aborted === true) this.#abort()
+    if (this.#files.isClosed) this.#storeClosed()
+  }
+
+  /** What is left of the range is refused, also where it lies in memory; a cursor that was at its end stays there. */
+  #storeClosed(): void {
+    const isAtEnd = this.#reader === undefined && this.#aheadAt >= this.#ahead.length
+    if (isAtEnd || this.#isClosed) return
+    this.#stop(new VarveError('VARVE_CLOSED', 'the store is closed'))
   }
 
   #abort(): void {
     if (this.#isClosed) return
     const cause: unknown = this.#hooks.signal?.reason
-    this.#failure ??= new VarveError('VARVE_ABORTED', 'the read was aborted', {}, { cause })
+    this.#stop(new VarveError('VARVE_ABORTED', 'the read was aborted', {}, { cause }))
+  }
+
+  #stop(error: VarveError): void {
+    this.#failure ??= error
     this.#ahead = []
     this.#aheadAt = 0
     // What a call in flight is reading must stay; it ends the cursor when it sees the failure.

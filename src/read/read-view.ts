@@ -14,8 +14,11 @@ export interface ReadView {
   readonly memtables: readonly Memtable[]
   readonly version: Version
   readonly segments: SegmentCache
-  /** Whether reading a block on the calling thread is a matter of microseconds; see env/file-cache.ts. */
-  readonly files: { readonly isDiskFast: boolean }
+  /**
+   * Whether reading a block on the calling thread is a matter of microseconds, and whether the store has let go of its files;
+   * see env/file-cache.ts.
+   */
+  readonly files: { readonly isDiskFast: boolean; readonly isClosed: boolean }
   /** The same for all views of a store. */
   readonly scratch: ReadScratch
 }

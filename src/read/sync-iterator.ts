@@ -27,16 +27,13 @@ export function openSyncIterator(
   hooks: SyncIteratorHooks = {},
 ): IterableIterator<EntryItem> {
   const options = { view, keyspace, range, snapshot, content: 'entries', mayRead: true } as const
-  return new SyncRangeIterator(
-    new RangeReader<EntryItem>(options),
-    new CursorPins(view, hooks),
-    hooks.signal,
-  )
+  return new SyncRangeIterator(view, new RangeReader<EntryItem>(options), hooks)
 }
 
 class SyncRangeIterator implements IterableIterator<EntryItem> {
   #reader: RangeReader<EntryItem> | undefined
   readonly #pins: CursorPins
+  readonly #files: ReadView['files']
   #items: EntryItem[] = []
   #at = 0
   #batch = FIRST_BATCH_ITEMS
@@ -46,20 +43,29 @@ class SyncRangeIterator implements IterableIterator<EntryItem> {
   /** The caller was told of the end, or has asked for it. */
   #isDone = false
 
-  constructor(reader: RangeReader<EntryItem>, pins: CursorPins, signal: AbortSignal | undefined) {
+  constructor(view: ReadView, reader: RangeReader<EntryItem>, hooks: SyncIteratorHooks) {
     this.#reader = reader
-    this.#pins = pins
-    this.#signal = signal
-    pins.guard<SyncRangeIterator>(this, SyncRangeIterator.#abortThat)
+    this.#pins = new CursorPins(view, hooks)
+    this.#files = view.files
+    this.#signal = hooks.signal
+    this.#pins.guard<SyncRangeIterator>(this, SyncRangeIterator.#abortThat)
     if (reader.isExhausted) this.#end()
   }
 
   next(): IteratorResult<EntryItem, undefined> {
     if (this.#signal?.aborted === true && !this.#isDone) throw abortedBy(this.#signal)
+    if (this.#files.isClosed) this.#refuseRest()
     if (this.#at === this.#items.length) this.#fill()
     if (this.#at < this.#items.length) return { done: false, value: this.#items[this.#at++]! }
     this.#isDone = true
     return { done: true, value: undefined }
+  }
+
+  /** The store is closed: what is left is refused, also where it lies in memory. */
+  #refuseRest(): void {
+    if (this.#isDone || (this.#reader === undefined && this.#at === this.#items.length)) return
+    this.#pins.release()
+    throw new VarveError('VARVE_CLOSED', 'the store is closed')
   }
 
   return(): IteratorReturnResult<undefined> {

@@ -144,6 +144,43 @@ describe.each(places)('%s', (_where, make) => {
     expect(seen).toEqual(['new'])
   })
 
+  test.each(['in memory', 'flushed'])(
+    'cursors that are open when the store closes are refused the rest, %s',
+    async (where) => {
+      const db = await make().open()
+      for (let i = 100; i < 130; i++) await db.put(`k${i}`, 'v'.repeat(5000))
+      if (where === 'flushed') await db.flush()
+      const begun = db.entries()
+      const ahead = db.keys()
+      const sync = db.entriesSync()
+      const all = db.values()
+      const atEnd = db.keys({ limit: 1 })
+      const syncAtEnd = db.entriesSync({ limit: 1 })
+      const left = db.keys()
+      expect(await begun.nextBatch(2)).toHaveLength(2)
+      expect((await ahead.next()).done).toBe(false)
+      expect(sync.next().done).toBe(false)
+      expect(await atEnd.nextBatch()).toHaveLength(1)
+      expect([...syncAtEnd]).toHaveLength(1)
+      await left.close()
+      await db.close()
+      for (let round = 0; round < 2; round++) {
+        expect(await rejected(begun.nextBatch())).toBe('VARVE_CLOSED')
+        expect(await rejected(ahead.next())).toBe('VARVE_CLOSED')
+        expect(await rejected(all.all())).toBe('VARVE_CLOSED')
+        expect(thrown(() => sync.next())).toBe('VARVE_CLOSED')
+        expect(await atEnd.nextBatch()).toEqual([])
+        expect(await atEnd.next()).toEqual({ done: true, value: undefined })
+        expect(syncAtEnd.next()).toEqual({ done: true, value: undefined })
+        expect(await left.nextBatch()).toEqual([])
+      }
+      await begun.close()
+      expect(await begun.nextBatch()).toEqual([])
+      expect(sync.return!()).toEqual({ done: true, value: undefined })
+      expect(sync.next()).toEqual({ done: true, value: undefined })
+    },
+  )
+
   test('what is handed out and what is taken in belong to the caller', async () => {
     const db = await make({ mergeOperator: 'append', blobThresholdBytes: 64 }).open()
     const input = Buffer.from('key')

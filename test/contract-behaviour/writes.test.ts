@@ -351,6 +351,7 @@ test('a closed store answers every call with CLOSED', async () => {
     ['compact', () => db.compact()],
     ['checkpoint', () => db.checkpoint('/else')],
     ['verify', () => db.verify()],
+    ['old cursor', () => cursor.next()],
   ]
   for (const [name, call] of rejecting) expect(await rejected(call()), name).toBe(CLOSED)
   const throwing: [string, () => unknown][] = [
@@ -371,7 +372,6 @@ test('a closed store answers every call with CLOSED', async () => {
       (error: Error) => Reflect.get(error, 'code'),
     ),
   )
-  void cursor
 })
 
 async function rejectClosed(): Promise<never> {

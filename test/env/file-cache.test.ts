@@ -46,7 +46,7 @@ test('every file can be read with few descriptors', async () => {
   const file = cache.open('/0')
   cache.close()
   expect(fs.openFileCount).toBe(0)
-  expect(codeOf(() => file.readSync(target, 0, 1, 0))).toBe('EBADF')
+  expect(codeOf(() => file.readSync(target, 0, 1, 0))).toBe('VARVE_CLOSED')
 })
 
 test('where no bound is given, the one of the process counts', () => {

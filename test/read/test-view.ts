@@ -51,7 +51,7 @@ export class TestView implements ReadView {
   readonly scratch: ReadScratch = new ReadScratch()
   readonly fs: MemoryFileSystem = new MemoryFileSystem()
   readonly cache: BlockCache
-  readonly files = { isDiskFast: true }
+  readonly files = { isDiskFast: true, isClosed: false }
   readonly memtables: readonly Memtable[]
   readonly version: Version
   readonly segments: SegmentCache
