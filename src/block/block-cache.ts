@@ -62,6 +62,16 @@ interface SlotSize {
   evictions: number
 }
 
+/** Memory for one block between the disk and its slot: made with the first one, as a store may be opened for a single probe. */
+export interface BlockLanding {
+  /** As it is stored. */
+  readonly stored: Uint8Array
+  /** The same memory in words. */
+  readonly storedWords: Int32Array
+  /** Decompressed. */
+  readonly unpacked: Uint8Array
+}
+
 export class BlockCache {
   readonly capacityBytes: number
   /** Read directly by lookups: slab of an address is `address >>> slabShift`, its place there the rest times 512. */
@@ -71,11 +81,6 @@ export class BlockCache {
   referenced: Uint8Array
   hits = 0
   misses = 0
-  /** What lookups read a block into, as stored and decompressed. Borrowed like slots: until the next operation. */
-  readonly stored: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
-  /** The same memory in words. */
-  readonly storedWords: Int32Array = new Int32Array(this.stored.buffer)
-  readonly unpacked: Uint8Array = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
   /** Not of the cache, but of those who read past it. */
   readonly spares: SpareBuffers = new SpareBuffers()
   readonly #slabBytes: number
@@ -88,6 +93,7 @@ export class BlockCache {
   #ownerFile: Int32Array
   #ownerKey: Float64Array
   readonly #side: SideStore = new SideStore()
+  #landing: BlockLanding | undefined
 
   constructor(options: { capacityBytes: number }) {
     this.capacityBytes = options.capacityBytes
@@ -98,6 +104,11 @@ export class BlockCache {
     this.referenced = new Uint8Array(0)
     this.#ownerFile = new Int32Array(0)
     this.#ownerKey = new Float64Array(0)
+  }
+
+  /** What lookups read a block into. Borrowed like slots: until the next operation. */
+  get landing(): BlockLanding {
+    return (this.#landing ??= createLanding())
   }
 
   get stats(): { bytes: number; hits: number; misses: number } {
@@ -365,6 +376,12 @@ export class BlockCache {
     referenced.set(this.referenced)
     this.referenced = referenced
   }
+}
+
+function createLanding(): BlockLanding {
+  const stored = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
+  const unpacked = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
+  return { stored, storedWords: new Int32Array(stored.buffer), unpacked }
 }
 
 function createGroup(): SlotGroup {

@@ -32,16 +32,17 @@ const LOOK_MS = 60_000
 export class LeakWatch {
   readonly #options: LeakWatchOptions
   readonly #open = new Set<OpenPin>()
-  readonly #stop: Cancel | undefined
+  #stop: Cancel | undefined
 
   constructor(options: LeakWatchOptions) {
     this.#options = options
-    const { leakWarningMs, timers } = options
-    if (leakWarningMs === 0) return
-    this.#stop = timers.every(Math.min(leakWarningMs, LOOK_MS), () => this.look())
   }
 
   opened(what: Pin): OpenPin {
+    const { leakWarningMs, timers } = this.#options
+    if (leakWarningMs > 0) {
+      this.#stop ??= timers.every(Math.min(leakWarningMs, LOOK_MS), () => this.look())
+    }
     const pin = { what, openedAt: this.#options.now(), isTold: false }
     this.#open.add(pin)
     return pin

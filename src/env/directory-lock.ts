@@ -9,7 +9,7 @@
  *
  * Elsewhere the LOCK file stands alone, created exclusively.
  */
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import fs from 'node:fs'
 import net from 'node:net'
 import { VarveError } from '../base/errors.ts'
@@ -142,7 +142,7 @@ function removeOwn(directory: string, self: LockHolder): void {
 }
 
 function newToken(): string {
-  return randomBytes(9).toString('base64url')
+  return randomUUID()
 }
 
 function locked(directory: string, holder: LockHolder | undefined): VarveError {

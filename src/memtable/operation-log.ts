@@ -24,14 +24,7 @@ import {
 } from '../batch/commit-record.ts'
 import { ByteReader } from '../base/varint.ts'
 import { Operation } from './operation.ts'
-import {
-  allocateBytes,
-  allocateInts,
-  growDoubles,
-  grownLength,
-  growInts,
-  growWords,
-} from './shared-memory.ts'
+import { allocateBytes, growDoubles, grownLength, growInts, growWords } from './shared-memory.ts'
 
 const ARENA_BYTES_FIRST = 64 * 1024
 /** From here on the arena gets its whole capacity at once: fresh memory costs nothing until it is touched, copying does. */
@@ -83,7 +76,7 @@ export class OperationLog {
   pending = 0
   /** Side by side: a walk needs both, and each is a cache miss. */
   links: Int32Array
-  readonly commits: CommitTable = new CommitTable(COMMITS_FIRST)
+  readonly commits: CommitTable = new CommitTable(0)
   /**
    * As large as the arena, and never touched, so that it takes no memory. The engine's collector is driven by how much memory hangs
    * on JavaScript objects, and shared memory does not count: flushed memtables stayed until chance brought a collection, 180 MB for
@@ -108,12 +101,11 @@ export class OperationLog {
     this.#capacityBytes = options.capacityBytes
     this.#shared = options.shared
     if (parts === undefined) {
-      const first = Math.min(ARENA_BYTES_FIRST, options.capacityBytes)
-      this.arena = allocateBytes(first, options.shared)
+      // Memory comes with the first record: a store that is opened to be read never has one.
+      this.arena = Buffer.alloc(0)
       this.#arenaView = viewOf(this.arena)
       this.#sourceView = this.#arenaView
-      this.links = allocateInts(OPERATIONS_FIRST * 2, options.shared)
-      this.#growCommits(COMMITS_FIRST)
+      this.links = new Int32Array(0)
       return
     }
     // A structured clone makes a plain Uint8Array of a Buffer.
@@ -179,7 +171,7 @@ export class OperationLog {
     const rows = this.commits.first.length
     if (commits > rows) {
       const next = grownLength(rows, 8, this.#capacityBytes * COMMIT_COLUMN_SHARE)
-      this.#growCommits(Math.max(commits, next))
+      this.#growCommits(Math.max(commits, next, COMMITS_FIRST))
     }
     if (length <= WORD_COPY_MAX) {
       if (bytes !== this.#source) this.#viewSource(bytes)
@@ -319,7 +311,8 @@ export class OperationLog {
     assert(needed <= ARENA_BYTES_MAX, 'a memtable holds less than 2 GiB')
     // Beyond the capacity there is only ever the one commit that is larger than it.
     const isSmall = needed <= ARENA_BYTES_SMALL
-    const next = Math.min(isSmall ? this.arena.length * 4 : Infinity, this.#capacityBytes)
+    const small = Math.max(this.arena.length * 4, ARENA_BYTES_FIRST)
+    const next = Math.min(isSmall ? small : Infinity, this.#capacityBytes)
     const size = Math.min(needed > next ? roundUp(needed) : next, ARENA_BYTES_MAX)
     const grown = allocateBytes(size, this.#shared)
     grown.set(this.arena.subarray(0, this.arenaEnd))
@@ -332,7 +325,7 @@ export class OperationLog {
     const words = needed * 2
     if (words <= this.links.length) return
     const next = grownLength(this.links.length, 4, this.#capacityBytes * LINKS_SHARE)
-    this.links = growInts(this.links, Math.max(words, next), this.#shared)
+    this.links = growInts(this.links, Math.max(words, next, OPERATIONS_FIRST * 2), this.#shared)
   }
 
   /** The table would grow by itself, but in memory of its own, and when it is too late to fail. */

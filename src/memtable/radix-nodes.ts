@@ -17,7 +17,7 @@
  * A root is a word of its own that holds a pointer. A full node is replaced by one of the next size.
  */
 import { assert } from '../base/assert.ts'
-import { allocateInts, grownLength, growInts } from './shared-memory.ts'
+import { grownLength, growInts } from './shared-memory.ts'
 
 export const NODE4 = 0
 export const NODE16 = 1
@@ -65,7 +65,8 @@ export class RadixNodes {
   constructor(shared: boolean, likelyBytes: number, parts?: RadixNodesParts) {
     this.#shared = shared
     this.#likelyBytes = likelyBytes
-    this.words = parts === undefined ? allocateInts(WORDS_FIRST, shared) : parts.words
+    // Memory comes with the first insertion.
+    this.words = parts === undefined ? new Int32Array(0) : parts.words
     this.bytes = new Uint8Array(this.words.buffer)
     if (parts !== undefined) this.#end = parts.end
   }
@@ -97,7 +98,7 @@ export class RadixNodes {
 
   /** A new, empty tree: the word of its root. */
   addRoot(): number {
-    if (this.#end === this.words.length) this.#grow(this.#end + 1)
+    if (this.#end >= this.words.length) this.#grow(this.#end + 1)
     return this.#end++
   }
 
@@ -271,7 +272,7 @@ export class RadixNodes {
   #grow(needed: number): void {
     assert(needed <= WORDS_MAX, 'pointers to nodes are int32')
     const next = Math.min(grownLength(this.words.length, 4, this.#likelyBytes), WORDS_MAX)
-    this.words = growInts(this.words, Math.max(needed, next), this.#shared)
+    this.words = growInts(this.words, Math.max(needed, next, WORDS_FIRST), this.#shared)
     this.bytes = new Uint8Array(this.words.buffer)
   }
 }

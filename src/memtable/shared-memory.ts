@@ -23,7 +23,7 @@ export function allocateBytes(bytes: number, shared: boolean): Buffer {
   return Buffer.from(allocateMemory(bytes, shared))
 }
 
-export function allocateInts(length: number, shared: boolean): Int32Array {
+function allocateInts(length: number, shared: boolean): Int32Array {
   return new Int32Array(allocateMemory(length * 4, shared))
 }
 

@@ -14,10 +14,14 @@ export interface AbandonedPins {
 export class ReadScratch {
   readonly pool: ResultPool = new ResultPool()
   readonly walk: VersionWalk = new VersionWalk()
-  readonly columnWalk: ColumnWalk = new ColumnWalk(this.pool)
+  #columnWalk: ColumnWalk | undefined
   /** Memory of iterators that nobody writes to again: what stands there need not be copied for the caller. */
   readonly lent: WeakSet<Uint8Array> = new WeakSet()
   readonly abandoned: FinalizationRegistry<AbandonedPins> = new FinalizationRegistry((pins) => {
     pins.abandon()
   })
+
+  get columnWalk(): ColumnWalk {
+    return (this.#columnWalk ??= new ColumnWalk(this.pool))
+  }
 }

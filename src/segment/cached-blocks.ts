@@ -131,13 +131,14 @@ export class CachedBlocks {
     rawBytes: number,
   ): void {
     const source = this.#source
-    let content = cache.stored
+    const { stored, storedWords, unpacked } = cache.landing
+    let content = stored
     readFullySync(this.#file, content, 0, storedBytes, source.index.positions[block]!)
     if (source.isPlain(block)) {
-      source.checkAgain(content, cache.storedWords, block)
+      source.checkAgain(content, storedWords, block)
     } else {
-      source.unpack(content, 0, block, cache.unpacked, 0)
-      content = cache.unpacked
+      source.unpack(content, 0, block, unpacked, 0)
+      content = unpacked
     }
     const slot = cache.admits(rawBytes) ? cache.reserve(cached, block, rawBytes) : -1
     if (slot < 0) {

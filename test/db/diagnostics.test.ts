@@ -174,6 +174,9 @@ describe('leak warnings', () => {
     const given = fixture()
     const intervals = manualIntervals()
     const db = await given.open({}, { timers: intervals.timers })
+    // There is nothing to look at yet.
+    expect(intervals.everyMs).toEqual([])
+    for (let i = 0; i < 2; i++) db.snapshot().close()
     expect(intervals.everyMs).toEqual([60_000])
     await db.close()
     await expect(given.open({ leakWarningMs: -1 })).rejects.toMatchObject({
