@@ -81,10 +81,10 @@ export async function makeCheckpoint(
 ): Promise<{ seqno: number }> {
   const { fs } = source
   const directory = fs.canonicalPath(location)
-  checkIsDirectory(fs, directory)
+  const isThere = checkIsDirectory(fs, directory)
   if (directory === source.directory) throw notEmpty(location)
-  if (fs.stat(directory) === undefined) fs.makeDirectory(directory)
-  else ensureEmpty(fs, directory, location)
+  if (isThere) ensureEmpty(fs, directory, location)
+  else fs.makeDirectory(directory)
   const lock = await fs.lock(directory)
   try {
     ensureEmpty(fs, directory, location)

@@ -25,8 +25,7 @@ export async function destroyStore(
   const { fs } = resolveEnvironment(options?.environment)
   try {
     const directory = fs.canonicalPath(location)
-    if (fs.stat(directory) === undefined) return
-    checkIsDirectory(fs, directory)
+    if (!checkIsDirectory(fs, directory)) return
     const lock = await fs.lock(directory)
     try {
       removeFiles(fs, directory)

@@ -11,10 +11,11 @@ export function checkLocation(location: unknown): asserts location is string {
   }
 }
 
-/** Throws INVALID_ARGUMENT when a file stands where the directory should be. */
-export function checkIsDirectory(fs: FileSystem, directory: string): void {
+/** Whether the directory is there. Throws INVALID_ARGUMENT when a file stands where it should be. */
+export function checkIsDirectory(fs: FileSystem, directory: string): boolean {
   const stat = fs.stat(directory)
   if (stat !== undefined && !stat.isDirectory) {
     throw invalidArgument('location is a file, not a directory', { file: directory })
   }
+  return stat !== undefined
 }

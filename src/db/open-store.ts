@@ -86,9 +86,8 @@ async function openChecked(
 ): Promise<Store> {
   const { fs } = environment
   const directory = fs.canonicalPath(location)
-  checkIsDirectory(fs, directory)
-  const mayCreate = options.createIfMissing && !options.readOnly
-  if (fs.stat(directory) === undefined) {
+  if (!checkIsDirectory(fs, directory)) {
+    const mayCreate = options.createIfMissing && !options.readOnly
     if (!mayCreate) throw notFound(location)
     fs.makeDirectory(directory)
   }

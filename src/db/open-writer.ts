@@ -80,13 +80,13 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   series = new SeriesRecorder(options.history, state.series.at(-1))
   checkRole(options.role, state.role)
   // Before anything is written: a store of which a file is missing is not touched.
-  checkFilesPresent(directory, versions.current, recovered.names)
+  checkFilesPresent(directory, versions.current, recovered.files)
   const { memtableBytes } = spaceOf(options, versions.current)
   const replayed = await replayLogs(
     { ...recovery, memtableBytes },
     versions.current,
     wasClosed,
-    recovered.names,
+    recovered.files,
   )
   // The last moment: from here on files are written.
   throwIfAborted(options.signal)

@@ -12,7 +12,13 @@
  */
 import { VarveError } from '../base/errors.ts'
 import { STAND_IN_EPOCH } from '../cdc/lineage.ts'
-import { CURRENT_FILE, joinPath, temporaryFileName } from '../env/file-names.ts'
+import {
+  CURRENT_FILE,
+  joinPath,
+  type StoreFile,
+  storeFiles,
+  temporaryFileName,
+} from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
 import type { Memtable } from '../memtable/memtable.ts'
@@ -67,14 +73,14 @@ export async function createStore(
 }
 
 /**
- * Replays the logs of a version into memtables. Changes nothing on disk. `names`: what is in the directory, where nobody else
+ * Replays the logs of a version into memtables. Changes nothing on disk. `files`: what is in the directory, where nobody else
  * changes it.
  */
 export async function replayLogs(
   options: RecoveryOptions,
   version: Version,
   wasClosed: boolean,
-  names?: readonly string[],
+  files?: readonly StoreFile[],
 ): Promise<ReplayedLog> {
   const { fs, directory } = options
   const { state } = version
@@ -85,7 +91,7 @@ export async function replayLogs(
       directory,
       logId: state.logId,
       walNumber: state.walNumber,
-      names,
+      files,
       lastFlushedSeqno: state.lastFlushedSeqno,
       floor: state.floor,
       cleanEnd:
@@ -118,7 +124,7 @@ export async function takeOver(
   change: StateChange,
 ): Promise<Begun> {
   const { fs, directory } = options
-  const { versions, isClean, names } = recovered
+  const { versions, isClean, files } = recovered
   const { state } = versions.current
   const role = change.role ?? state.role
   const allocate = (): number => versions.allocateFileNumber()
@@ -129,15 +135,14 @@ export async function takeOver(
   // A torn end behind the close record is no harm, but `verify` should not find it.
   const isWhole = isClean && recovered.manifest.torn === undefined
   // As the directory was before anybody else makes files in it. What is beside CURRENT every new manifest replaces.
-  const orphansWith = (keepsLog: (number: number) => boolean): string[] =>
-    findOrphans(directory, names, {
-      version: versions.current,
-      manifestNumber: versions.manifestNumber,
-      keepsLog,
-    }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
-  const orphans = orphansWith(() => false)
+  const orphans = findOrphans(directory, files, {
+    version: versions.current,
+    manifestNumber: versions.manifestNumber,
+    keepsLog: () => false,
+  }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
   // What nobody left there on purpose is gone when a store is open.
-  const hasStrays = orphansWith((number) => number >= state.walNumber).length > 0
+  const logs = files.filter(({ type, number }) => type === 'wal' && number >= state.walNumber)
+  const hasStrays = orphans.length > logs.length
   const mayFollow = isWhole && !hasStrays && changesNothing(state, { ...change, epochs })
   const finish = async (): Promise<void> => {
     await versions.takeOver(
@@ -230,7 +235,7 @@ async function closingLogsOnFailure<T>(
 /** What the crash of a creation left: there is no CURRENT, so nothing in it was ever acknowledged. */
 function removeLeftovers(fs: FileSystem, directory: string): void {
   const version = { segment: () => undefined, blobs: new Map(), segments: () => [] }
-  const orphans = findOrphans(directory, fs.list(directory), {
+  const orphans = findOrphans(directory, storeFiles(fs.list(directory)), {
     version: version as unknown as Version,
     manifestNumber: 0,
     keepsLog: () => false,

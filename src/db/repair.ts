@@ -91,8 +91,7 @@ async function repairLocked(
 ): Promise<RepairReport> {
   const { fs } = environment
   const directory = fs.canonicalPath(location)
-  checkIsDirectory(fs, directory)
-  if (fs.stat(directory) === undefined) throw notFound(location)
+  if (!checkIsDirectory(fs, directory)) throw notFound(location)
   const lock = await fs.lock(directory)
   try {
     const found = await new Repair(fs, directory, signal).run(await salvageManifest(fs, directory))

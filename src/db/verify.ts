@@ -99,7 +99,7 @@ class Verification {
   async run(version: Version): Promise<VerifyReport> {
     const { fs, directory, manifestPath } = this.#target
     const logs = this.#target.logs()
-    const segments = [...version.segments()]
+    const segments = version.segments()
     const blobs = [...version.blobs.values()]
     for (const { bytes } of [...segments, ...blobs, ...logs]) this.#total += bytes
     this.#checkAborted()

@@ -35,8 +35,9 @@ export interface ParsedFileName {
   readonly number: number
 }
 
-const NUMBERED = /^(\d{6,16})\.(seg|blob|wal)$/
-const MANIFEST = /^MANIFEST-(\d{6,16})$/
+/** Only the spelling that we write counts: 0000001.seg is somebody else's file. */
+const NUMBERED = /^(\d{6}|[1-9]\d{6,15})\.(seg|blob|wal)$/
+const MANIFEST = /^MANIFEST-(\d{6}|[1-9]\d{6,15})$/
 const LOCK_ASIDE = /^LOCK-[\w-]+\.tmp$/
 const TEMPORARY_SUFFIX = '.tmp'
 
@@ -68,20 +69,36 @@ export function lockAsideName(token: string): string {
 
 /** What a name in a store's directory stands for; undefined for a file that is not ours, which nothing may touch. */
 export function parseFileName(name: string): ParsedFileName | undefined {
+  const file = NUMBERED.exec(name)
+  if (file !== null) {
+    return numbered(file[2] === 'seg' ? 'segment' : file[2] === 'blob' ? 'blob' : 'wal', file[1]!)
+  }
   if (name === CURRENT_FILE) return { type: 'current', number: 0 }
   if (name === LOCK_FILE) return { type: 'lock', number: 0 }
   if (name === CHECKPOINT_FILE) return { type: 'checkpoint', number: 0 }
-  if (LOCK_ASIDE.test(name)) return { type: 'temporary', number: 0 }
   if (name.endsWith(TEMPORARY_SUFFIX)) {
+    if (LOCK_ASIDE.test(name)) return { type: 'temporary', number: 0 }
     const replaced = parseFileName(name.slice(0, -TEMPORARY_SUFFIX.length))
     if (replaced === undefined || replaced.type === 'temporary') return undefined
     return { type: 'temporary', number: replaced.number }
   }
   const manifest = MANIFEST.exec(name)
-  if (manifest !== null) return numbered('manifest', manifest[1]!)
-  const file = NUMBERED.exec(name)
-  if (file === null) return undefined
-  return numbered(file[2] === 'seg' ? 'segment' : file[2] === 'blob' ? 'blob' : 'wal', file[1]!)
+  return manifest === null ? undefined : numbered('manifest', manifest[1]!)
+}
+
+/** A file of ours in a store's directory. */
+export interface StoreFile extends ParsedFileName {
+  readonly name: string
+}
+
+/** Those of the names in a directory that are ours, in their order: parsed once, for all who ask what is there. */
+export function storeFiles(names: readonly string[]): StoreFile[] {
+  const files: StoreFile[] = []
+  for (const name of names) {
+    const parsed = parseFileName(name)
+    if (parsed !== undefined) files.push({ name, type: parsed.type, number: parsed.number })
+  }
+  return files
 }
 
 export function joinPath(directory: string, name: string): string {
@@ -98,8 +115,7 @@ function digits(number: number): string {
   return String(number).padStart(6, '0')
 }
 
-/** Only the spelling that we write counts: 0000001.seg is somebody else's file. */
 function numbered(type: FileType, text: string): ParsedFileName | undefined {
   const number = Number(text)
-  return Number.isSafeInteger(number) && digits(number) === text ? { type, number } : undefined
+  return Number.isSafeInteger(number) ? { type, number } : undefined
 }

@@ -11,7 +11,7 @@
 export interface ReadableFile {
   /** As it was opened. */
   readonly path: string
-  /** Size when it was opened, or at the last `refreshSize`. */
+  /** Size when it was first asked for, or at the last `refreshSize`. */
   readonly size: number
   /** Reads up to `length` bytes at `position` into `target` from `offset`; returns how many were there. */
   readSync(target: Uint8Array, offset: number, length: number, position: number): number

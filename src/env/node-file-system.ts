@@ -81,13 +81,16 @@ class Descriptor {
 
 class NodeReadableFile implements ReadableFile {
   readonly path: string
-  size: number
   readonly #descriptor: Descriptor
+  #size = -1
 
   constructor(file: string) {
     this.path = file
     this.#descriptor = new Descriptor(fs.openSync(file, 'r'), file)
-    this.size = fs.fstatSync(this.#descriptor.number).size
+  }
+
+  get size(): number {
+    return this.#size < 0 ? this.refreshSize() : this.#size
   }
 
   readSync(target: Uint8Array, offset: number, length: number, position: number): number {
@@ -120,8 +123,8 @@ class NodeReadableFile implements ReadableFile {
   }
 
   refreshSize(): number {
-    this.size = fs.fstatSync(this.#descriptor.use('fstat')).size
-    return this.size
+    this.#size = fs.fstatSync(this.#descriptor.use('fstat')).size
+    return this.#size
   }
 
   close(): void {

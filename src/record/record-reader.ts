@@ -26,7 +26,7 @@ import { RecordWindow } from './record-window.ts'
 export interface RecordReaderOptions {
   readonly fileNumber: number
   readonly seed: number
-  /** Reads only so far; default: the file's size. Records must end exactly there. */
+  /** Reads only so far, which is at most the file's size, and the default. Records must end exactly there. */
   readonly end?: number
   /** Bytes that are read at a time, for who wants only the first record. */
   readonly readBytes?: number
@@ -66,7 +66,7 @@ export class RecordReader {
     this.#file = file
     this.#options = options
     this.#fileNumber = options.fileNumber % 2 ** 32
-    this.size = Math.min(file.size, options.end ?? file.size)
+    this.size = options.end ?? file.size
     this.#window = new RecordWindow(file, this.size, options.readBytes)
   }
 

@@ -12,6 +12,7 @@
  */
 import { checksum } from '../base/checksum.ts'
 import { corruption } from '../base/errors.ts'
+import { systemCode } from '../env/disk-errors.ts'
 import {
   CURRENT_FILE,
   joinPath,
@@ -19,7 +20,12 @@ import {
   parseFileName,
   temporaryFileName,
 } from '../env/file-names.ts'
-import { type FileSystem, type WritableFile, writeFully } from '../env/file-system.ts'
+import {
+  type FileSystem,
+  type ReadableFile,
+  type WritableFile,
+  writeFully,
+} from '../env/file-system.ts'
 import { unsupportedFormat } from '../record/tagged-fields.ts'
 
 export const CURRENT_FORMAT_VERSION = 1
@@ -61,17 +67,27 @@ export function decodeCurrent(bytes: Uint8Array, path: string): number {
 /** Number of the manifest in force; undefined where there is no CURRENT. */
 export function readCurrent(fs: FileSystem, directory: string): number | undefined {
   const path = joinPath(directory, CURRENT_FILE)
-  if (fs.stat(path) === undefined) return undefined
-  const file = fs.openRead(path)
+  const file = openIfThere(fs, path)
+  if (file === undefined) return undefined
   try {
-    if (file.size > CURRENT_BYTES_MAX) {
+    // Without asking for its size: one byte more than it may have.
+    const bytes = Buffer.allocUnsafe(CURRENT_BYTES_MAX + 1)
+    const read = file.readSync(bytes, 0, bytes.length, 0)
+    if (read > CURRENT_BYTES_MAX) {
       throw corruption('CURRENT is damaged: it is too large', { file: path, offset: 0 })
     }
-    const bytes = Buffer.alloc(file.size)
-    const read = file.readSync(bytes, 0, bytes.length, 0)
     return decodeCurrent(bytes.subarray(0, read), path)
   } finally {
     file.close()
+  }
+}
+
+function openIfThere(fs: FileSystem, path: string): ReadableFile | undefined {
+  try {
+    return fs.openRead(path)
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
   }
 }
 

@@ -1,7 +1,7 @@
 /**
  * What the numbers of the files in a directory tell.
  */
-import { parseFileName } from '../env/file-names.ts'
+import { type StoreFile, storeFiles } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { StoreState } from './store-state.ts'
 
@@ -10,14 +10,14 @@ export function firstFreeFileNumber(options: {
   readonly fs: FileSystem
   readonly directory: string
 }): number {
-  return firstFreeNumber(options.fs.list(options.directory))
+  return firstFreeNumber(storeFiles(options.fs.list(options.directory)))
 }
 
-/** The same, of its names. */
-export function firstFreeNumber(names: readonly string[]): number {
+/** The same, of what is there. */
+export function firstFreeNumber(files: readonly StoreFile[]): number {
   let next = 1
-  for (const name of names) {
-    next = Math.max(next, (parseFileName(name)?.number ?? 0) + 1)
+  for (const { number } of files) {
+    if (number >= next) next = number + 1
   }
   return next
 }
@@ -26,10 +26,7 @@ export function firstFreeNumber(names: readonly string[]): number {
  * Whether a log stands behind the one at which the store was closed: a writer has opened it since, which wrote nothing that
  * counts, and did not get as far as a manifest of its own.
  */
-export function hasLaterLog(names: readonly string[], { cleanClose }: StoreState): boolean {
+export function hasLaterLog(files: readonly StoreFile[], { cleanClose }: StoreState): boolean {
   const end = cleanClose?.walNumber ?? Infinity
-  return names.some((name) => {
-    const parsed = parseFileName(name)
-    return parsed?.type === 'wal' && parsed.number > end
-  })
+  return files.some(({ type, number }) => type === 'wal' && number > end)
 }

@@ -85,7 +85,7 @@ export async function loadManifestFile(
     throw corruption('the manifest that CURRENT names is missing', { file: path })
   const file = fs.openRead(path)
   try {
-    const load = new ManifestLoad(file, number, lifetimes)
+    const load = new ManifestLoad(file, number, stat.size, lifetimes)
     let damage: VarveError | undefined
     try {
       await load.run()
@@ -102,7 +102,7 @@ export async function loadManifestFile(
       versionId: load.versionId,
       number,
       path,
-      bytes: file.size,
+      bytes: stat.size,
       stat,
       torn: load.torn,
     }
@@ -133,8 +133,8 @@ class ManifestLoad {
     return this.#hasHeader && this.#snapshotEditsLeft === 0
   }
 
-  constructor(file: ReadableFile, number: number, lifetimes: FileLifetimes) {
-    const reader = new RecordReader(file, { fileNumber: number, seed: MANIFEST_SEED })
+  constructor(file: ReadableFile, number: number, end: number, lifetimes: FileLifetimes) {
+    const reader = new RecordReader(file, { fileNumber: number, seed: MANIFEST_SEED, end })
     this.#reader = reader
     this.#lifetimes = lifetimes
     lifetimes.begin(0)

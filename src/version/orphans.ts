@@ -6,7 +6,7 @@
  * it needs is missing, the manifest may have lost its last edit, and then the "orphans" are the data. So nothing is removed
  * unless everything is there.
  */
-import { corruption } from '../base/errors.ts'
+import { corruption, type VarveError } from '../base/errors.ts'
 import {
   blobFileName,
   CHECKPOINT_FILE,
@@ -14,17 +14,18 @@ import {
   joinPath,
   parseFileName,
   segmentFileName,
+  type StoreFile,
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Version } from './version.ts'
 
 /**
- * Those of the names in the directory that nothing needs; `keepsLog` says which logs are needed. Throws VARVE_CORRUPTION when
+ * Names of those files in the directory that nothing needs; `keepsLog` says which logs are needed. Throws VARVE_CORRUPTION when
  * a segment or blob file that the version names is missing.
  */
 export function findOrphans(
   directory: string,
-  names: readonly string[],
+  files: readonly StoreFile[],
   options: {
     readonly version: Version
     readonly manifestNumber: number
@@ -32,44 +33,48 @@ export function findOrphans(
   },
 ): string[] {
   const { version, manifestNumber, keepsLog } = options
-  checkFilesPresent(directory, version, names)
-  return names.filter((name) => {
-    const parsed = parseFileName(name)
-    switch (parsed?.type) {
+  checkFilesPresent(directory, version, files)
+  const isOrphan = ({ type, number }: StoreFile): boolean => {
+    switch (type) {
       case 'segment':
-        return version.segment(parsed.number) === undefined
+        return version.segment(number) === undefined
       case 'blob':
-        return !version.blobs.has(parsed.number)
+        return !version.blobs.has(number)
       case 'manifest':
-        return parsed.number !== manifestNumber
+        return number !== manifestNumber
       case 'wal':
-        return !keepsLog(parsed.number)
+        return !keepsLog(number)
       case 'temporary':
       case 'checkpoint':
         return true
       case 'current':
       case 'lock':
-      case undefined:
         return false
     }
-  })
+  }
+  return files.filter(isOrphan).map(({ name }) => name)
 }
 
-/** VARVE_CORRUPTION when a segment or blob file of the version is not among the names in the directory. */
+/** VARVE_CORRUPTION when a segment or blob file of the version is not among the files in the directory. */
 export function checkFilesPresent(
   directory: string,
   version: Version,
-  names: readonly string[],
+  files: readonly StoreFile[],
 ): void {
-  const present = new Set(names)
-  const check = (name: string): void => {
-    if (present.has(name)) return
-    throw corruption('a file that the manifest names is missing', {
-      file: joinPath(directory, name),
-    })
+  const segments = new Set<number>()
+  const blobs = new Set<number>()
+  for (const { type, number } of files) {
+    if (type === 'segment') segments.add(number)
+    else if (type === 'blob') blobs.add(number)
   }
-  for (const { number } of version.segments()) check(segmentFileName(number))
-  for (const number of version.blobs.keys()) check(blobFileName(number))
+  const missing = (name: string): VarveError =>
+    corruption('a file that the manifest names is missing', { file: joinPath(directory, name) })
+  for (const { number } of version.segments()) {
+    if (!segments.has(number)) throw missing(segmentFileName(number))
+  }
+  for (const number of version.blobs.keys()) {
+    if (!blobs.has(number)) throw missing(blobFileName(number))
+  }
 }
 
 /**

@@ -15,7 +15,7 @@ import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { hasCode, VarveError } from '../base/errors.ts'
 import { systemCode } from '../env/disk-errors.ts'
-import { joinPath, manifestFileName } from '../env/file-names.ts'
+import { joinPath, manifestFileName, type StoreFile, storeFiles } from '../env/file-names.ts'
 import type { FileStat, FileSystem } from '../env/file-system.ts'
 import { applyEdit } from './apply-edit.ts'
 import { installCurrent, prepareCurrent } from './current-file.ts'
@@ -48,8 +48,8 @@ export interface Recovered {
   readonly wasClosed: boolean
   /** And no writer has begun to take them over since. */
   readonly isClean: boolean
-  /** Names in the directory. */
-  readonly names: readonly string[]
+  /** What is in the directory. */
+  readonly files: readonly StoreFile[]
   readonly manifest: Pick<LoadedManifest, 'number' | 'path' | 'bytes' | 'stat' | 'torn'>
 }
 
@@ -131,15 +131,15 @@ export class VersionSet {
     if (loaded === undefined) return undefined
     const current = new Version(loaded.versionId, loaded.parts, lifetimes)
     const { state } = current
-    const names = options.fs.list(options.directory)
+    const files = storeFiles(options.fs.list(options.directory))
     // Also beyond what a crash left behind: a number never means two files.
-    const nextFile = Math.max(state.nextFileNumber, firstFreeNumber(names))
+    const nextFile = Math.max(state.nextFileNumber, firstFreeNumber(files))
     const numbers = { manifest: loaded.number, nextFile }
     const versions = new VersionSet(options, current, lifetimes, numbers)
     start()
     const wasClosed = isCleanClose(state, loaded.stat)
-    const isClean = wasClosed && !hasLaterLog(names, state)
-    return { versions, wasClosed, isClean, names, manifest: loaded }
+    const isClean = wasClosed && !hasLaterLog(files, state)
+    return { versions, wasClosed, isClean, files, manifest: loaded }
   }
 
   /**

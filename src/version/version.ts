@@ -71,18 +71,20 @@ export class Version implements VersionParts {
 
   /** Every segment of every keyspace that has events, live and history, by their last event. */
   eventSegments(): readonly SegmentMeta[] {
-    this.#eventSegments ??= [...this.segments()]
+    this.#eventSegments ??= this.segments()
       .filter(({ events }) => events > 0)
       .sort(byLastEvent)
     return this.#eventSegments
   }
 
   /** Every segment, live and history. */
-  *segments(): Generator<SegmentMeta> {
+  segments(): SegmentMeta[] {
+    const all: SegmentMeta[] = []
     for (const { levels, history } of this.keyspaces.values()) {
-      for (const level of levels) yield* level
-      yield* history
+      for (const level of levels) for (const meta of level) all.push(meta)
+      for (const meta of history) all.push(meta)
     }
+    return all
   }
 
   /** Takes over what an older version has put in order already. Only while this one is being made. */

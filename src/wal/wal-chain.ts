@@ -14,12 +14,12 @@
  * or with a header that calls the earlier one durable, proves that the earlier one must be there, whole up to its end.
  */
 import { corruption } from '../base/errors.ts'
-import { joinPath, parseFileName, walFileName } from '../env/file-names.ts'
+import { joinPath, type StoreFile, storeFiles, walFileName } from '../env/file-names.ts'
 import type { FileSystem, ReadableFile } from '../env/file-system.ts'
 import { recordSeed } from '../record/record-frame.ts'
 import { RECORD_COMMIT, RECORD_HEADER_BYTES, RECORD_WAL_HEADER } from '../record/record-header.ts'
 import { RecordReader } from '../record/record-reader.ts'
-import { decodeWalHeader, WAL_HEADER_SEED, type WalHeader } from './wal-header.ts'
+import { decodeWalHeader, WAL_HEADER_SEED, type WalEnd, type WalHeader } from './wal-header.ts'
 
 /** A header is much shorter. */
 const HEADER_READ_BYTES = 4096
@@ -29,6 +29,8 @@ export interface WalFile {
   readonly path: string
   /** Undefined: damaged, or of another store. */
   readonly header: WalHeader | undefined
+  /** Behind the header, where nothing else is in the log: there is no more to read. */
+  readonly emptyEnd: WalEnd | undefined
 }
 
 export interface WalChain {
@@ -48,32 +50,30 @@ export interface WalChainOptions {
   /** The first log that is needed. */
   readonly walNumber: number
   /** What is in the directory, where that is known and nobody else changes it. */
-  readonly names?: readonly string[] | undefined
+  readonly files?: readonly StoreFile[] | undefined
 }
 
-/** Numbers of all log files in the directory, ascending. `names`: what is there. */
+/** Numbers of all log files in the directory, ascending. `files`: what is there. */
 export function listLogs(
   fs: FileSystem,
   directory: string,
-  names: readonly string[] = fs.list(directory),
+  files: readonly StoreFile[] = storeFiles(fs.list(directory)),
 ): number[] {
   const numbers: number[] = []
-  for (const name of names) {
-    const parsed = parseFileName(name)
-    if (parsed?.type === 'wal') numbers.push(parsed.number)
+  for (const { type, number } of files) {
+    if (type === 'wal') numbers.push(number)
   }
   return numbers.sort((a, b) => a - b)
 }
 
 /** Reads the headers and puts the logs in order. VARVE_CORRUPTION when the first one is missing or its header damaged. */
 export async function loadWalChain(options: WalChainOptions): Promise<WalChain> {
-  const { fs, directory, logId, walNumber, names } = options
+  const { fs, directory, logId, walNumber } = options
   const files: WalFile[] = []
-  for (const number of listLogs(fs, directory, names)) {
+  for (const number of listLogs(fs, directory, options.files)) {
     if (number < walNumber) continue
     const path = joinPath(directory, walFileName(number))
-    const header = await readHeader(fs, path, { number, logId })
-    files.push({ number, path, header })
+    files.push(await readHeader(fs, path, { number, logId }))
   }
   const first = files[0]
   const path = joinPath(directory, walFileName(walNumber))
@@ -166,19 +166,22 @@ async function readHeader(
   fs: FileSystem,
   path: string,
   log: { number: number; logId: string },
-): Promise<WalHeader | undefined> {
+): Promise<WalFile> {
+  const { number } = log
   return withFile(fs, path, async (file) => {
-    const reader = openRecords(file, log.number, log.logId, HEADER_READ_BYTES)
+    const reader = openRecords(file, number, log.logId, HEADER_READ_BYTES)
     if (await reader.next(WAL_HEADER_SEED)) {
       if (reader.type !== RECORD_WAL_HEADER)
         throw reader.corruption(0, 'a log begins without header')
       const start = reader.start + RECORD_HEADER_BYTES
       const header = decodeWalHeader(reader.bytes, start, reader.end, path)
-      return header.logId === log.logId ? header : undefined
+      const { position: bytes, lastChecksum } = reader
+      const emptyEnd = reader.isAtEnd ? { number, bytes, checksum: lastChecksum } : undefined
+      return { number, path, header: header.logId === log.logId ? header : undefined, emptyEnd }
     }
     const damage = await reader.damage()
     if (damage?.isRot === true) throw reader.corruption(0, `log header: ${damage.reason}`)
-    return undefined
+    return { number, path, header: undefined, emptyEnd: undefined }
   })
 }
 

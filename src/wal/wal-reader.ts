@@ -162,6 +162,12 @@ class Replay {
       | undefined,
   ): Promise<void> {
     const { fs, logId, resume } = this.#options
+    const { emptyEnd } = log
+    // As after most clean closes; else what is wrong with its end is for the reader below to say.
+    if (emptyEnd !== undefined && resume === undefined && isAt(emptyEnd, end)) {
+      this.#end = emptyEnd
+      return
+    }
     await withFile(fs, log.path, async (file) => {
       const reader = openRecords(file, log.number, logId)
       if (resume?.end.number === log.number) reader.resume(resume.end.bytes, resume.end.checksum)
@@ -194,11 +200,7 @@ class Replay {
     log: WalFile,
     end: { readonly bytes: number; readonly checksum?: number } | undefined,
   ): Promise<void> {
-    const isWhole =
-      end !== undefined &&
-      reader.position === end.bytes &&
-      (end.checksum === undefined || end.checksum === reader.lastChecksum)
-    if (isWhole) return
+    if (isAt({ bytes: reader.position, checksum: reader.lastChecksum }, end)) return
     if (end !== undefined && reader.position >= end.bytes) {
       throw reader.corruption(end.bytes, 'no record ends where the log is said to end')
     }
@@ -299,4 +301,16 @@ class Replay {
     this.#nextSeqno = next
     return next <= lastFlushedSeqno + 1 && next > first
   }
+}
+
+/** Whether reading got to the very end that something else names. */
+function isAt(
+  at: { readonly bytes: number; readonly checksum: number },
+  end: { readonly bytes: number; readonly checksum?: number } | undefined,
+): boolean {
+  return (
+    end !== undefined &&
+    at.bytes === end.bytes &&
+    (end.checksum === undefined || end.checksum === at.checksum)
+  )
 }

@@ -89,6 +89,7 @@ test('a cut file goes on from there, and a longer one is refused', () => {
 test('a reader sees a file grow once it refreshes its size', () => {
   const file = disk.create(at('a'))
   const reader = disk.openRead(at('a'))
+  expect(reader.size).toBe(0)
   file.append(Buffer.from('abc'), 0, 3)
   expect(reader.size).toBe(0)
   expect(reader.refreshSize()).toBe(3)

@@ -79,7 +79,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'a store that was opened since its clean close, and died, counts as closed',
     file: 'src/version/version-set.ts',
-    changes: [[' && !hasLaterLog(names, state)', '']],
+    changes: [[' && !hasLaterLog(files, state)', '']],
     tests: [TAKE_OVER, ...CRASH],
   },
   {

@@ -5,7 +5,7 @@
  */
 import { expect, test } from 'vitest'
 import { commitFirstSeqno, commitOperations } from '../../src/batch/commit-decoder.ts'
-import { joinPath, segmentFileName } from '../../src/env/file-names.ts'
+import { joinPath, segmentFileName, storeFiles } from '../../src/env/file-names.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { startEpoch } from '../../src/version/epochs.ts'
 import { findOrphans, hasStore } from '../../src/version/orphans.ts'
@@ -103,7 +103,7 @@ class Life {
       manifestNumber: this.#versions.manifestNumber,
       keepsLog: () => true,
     }
-    for (const name of findOrphans(DIRECTORY, this.fs.list(DIRECTORY), options)) {
+    for (const name of findOrphans(DIRECTORY, storeFiles(this.fs.list(DIRECTORY)), options)) {
       this.fs.remove(joinPath(DIRECTORY, name))
     }
     const segments = [...current.files(1).history]

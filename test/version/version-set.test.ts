@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { manifestFileName } from '../../src/env/file-names.ts'
+import { manifestFileName, storeFiles } from '../../src/env/file-names.ts'
 import type { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { frameRecord, sealRecord } from '../../src/record/record-frame.ts'
 import { startEpoch } from '../../src/version/epochs.ts'
@@ -540,7 +540,7 @@ describe('orphans', () => {
       manifestNumber: versions.manifestNumber,
       keepsLog: (n: number) => n === 1,
     }
-    expect(findOrphans(DIRECTORY, fs.list(DIRECTORY), options)).toEqual([
+    expect(findOrphans(DIRECTORY, storeFiles(fs.list(DIRECTORY)), options)).toEqual([
       '000011.seg',
       '000012.blob',
       '000013.wal',
@@ -548,7 +548,7 @@ describe('orphans', () => {
       'MANIFEST-000900',
     ])
     fs.remove(`${DIRECTORY}/000010.seg`)
-    expect(() => findOrphans(DIRECTORY, fs.list(DIRECTORY), options)).toThrow('missing')
+    expect(() => findOrphans(DIRECTORY, storeFiles(fs.list(DIRECTORY)), options)).toThrow('missing')
   })
 
   test('of a store that lost CURRENT are no empty directory', async () => {

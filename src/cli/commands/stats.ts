@@ -51,7 +51,7 @@ export async function printStats(
   const version = await loadVersion(location)
   const stats = statsOf(location, store)
   const { floor, latest } = store.history()
-  const segments = [...version.segments()]
+  const segments = version.segments()
   const segmentBytes = segments.reduce((sum, { bytes }) => sum + bytes, 0)
   await terminal.line(
     `${terminal.bold(location)}  ${store.role}, latest ${countText(latest)}, floor ${countText(floor)}`,
