@@ -32,6 +32,8 @@ export class Backpressure {
   readonly #options: BackpressureOptions
   #pressure: WritePressure = { level0Count: 0, isSlow: false, isStopped: false }
   #space: SpaceUse | undefined
+  /** Only who writes needs to know. */
+  #isMeasured = false
   #stalled:
     | { readonly reason: StoreEvents['stall']['reason']; readonly sinceMs: number }
     | undefined
@@ -45,13 +47,14 @@ export class Backpressure {
     const { pressure, space } = this.#options.measure()
     this.#pressure = pressure
     this.#space = space
+    this.#isMeasured = true
   }
 
   /** `needsRoom`: the active memtable is full. */
   admit(needsRoom: boolean): Admission {
     const { sealedMemtables, flushFailure, compactionFailure } = this.#options
     // Not only files change what counts: so does a keyspace that was dropped.
-    if (needsRoom) this.update()
+    if (needsRoom || !this.#isMeasured) this.update()
     if (needsRoom && sealedMemtables().length >= SEALED_MEMTABLES_MAX) {
       const error = flushFailure()
       return error === undefined ? this.#wait('memtables') : this.#refuse(error)

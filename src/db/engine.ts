@@ -75,7 +75,6 @@ export class Engine {
       monotonicMs: () => timers.monotonicMs(),
       onStall: (stall) => options.events.emit('stall', stall),
     })
-    this.#backpressure.update()
     this.#takeOver = new TakeOver(options.finishOpening, {
       onDone: () => this.#takenOver(),
       onFailure: (cause) => this.#takeOverFailed(cause),
@@ -269,7 +268,7 @@ export class Engine {
       reserveFileNumbers: (count) => versions.reserveFileNumbers(count),
       runner: this.#options.runner,
       callingThread: this.#options.callingThread,
-      signal: this.#stopping.signal,
+      signal: () => this.#stopping.signal,
     })
   }
 

@@ -26,7 +26,7 @@ export interface JobPlannerOptions {
   readonly runner: JobRunner
   /** For jobs with operators that only this thread has. */
   readonly callingThread: JobRunner
-  readonly signal: AbortSignal
+  readonly signal: () => AbortSignal
 }
 
 export class JobPlanner {
@@ -62,7 +62,7 @@ export class JobPlanner {
   run(job: Job): Promise<JobResult> {
     const { runner, callingThread, operators, signal } = this.#options
     const chosen = needsCallingThread(job, operators) ? callingThread : runner
-    return chosen.run(job, operators, { signal })
+    return chosen.run(job, operators, { signal: signal() })
   }
 
   #settings(state: ReturnType<KeyspaceDirectory['all']>[number]): KeyspaceSettings {

@@ -89,7 +89,7 @@ export class RecordReader {
     const at = this.position
     if (at === this.size) return false
     const window = this.#window
-    if (!window.holds(at, RECORD_HEADER_BYTES)) return this.#loadAndMove(at, seed)
+    if (!window.loadNow(at, RECORD_HEADER_BYTES)) return this.#loadAndMove(at, seed)
     const length = recordLength(window.bytes, at - window.position)
     if (this.#isHeaderPossible(at, length) && !window.holds(at, length)) {
       return this.#loadAndMove(at, seed)

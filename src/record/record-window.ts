@@ -30,6 +30,19 @@ export class RecordWindow {
     return at >= this.position && at + length <= this.position + this.length
   }
 
+  /** The same as `load` where that needs no promise; false where it does, or the file holds less. */
+  loadNow(at: number, length: number): boolean {
+    if (this.holds(at, length)) return true
+    const wanted = Math.min(Math.max(length, this.bytes.length), this.#end - at)
+    if (wanted < length || wanted > SYNC_BYTES) return false
+    this.#moveTo(at, length)
+    if (this.length < wanted) {
+      const rest = wanted - this.length
+      this.length += this.#file.readSync(this.bytes, this.length, rest, at + this.length)
+    }
+    return this.length >= length
+  }
+
   /**
    * Brings [at, at + length) into memory, and what follows up to the size of one read. False when the file holds less: it
    * was cut while it was read, or ends there.

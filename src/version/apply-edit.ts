@@ -47,6 +47,25 @@ export function applyEdit(
   edit: VersionEdit,
   context: EditContext,
 ): AppliedEdit {
+  return changesFiles(edit) ? applyFiles(base, edit, context) : applyState(base, edit, context)
+}
+
+function changesFiles(edit: VersionEdit): boolean {
+  const { additions, removals, moves, blobAdditions, blobRemovals } = edit
+  const lists = [additions, removals, moves, blobAdditions, blobRemovals]
+  return lists.some((list) => list !== undefined && list.length > 0)
+}
+
+/** Most of what a manifest holds beside its snapshot: files and lists stay. */
+function applyState(base: VersionParts, edit: VersionEdit, { fail }: EditContext): AppliedEdit {
+  const state = nextState(base.state, edit.state ?? {}, fail)
+  const { keyspaces, blobs, blobLiveBytes } = base
+  checkForgotten(keyspaces, edit, fail)
+  const parts = { state, keyspaces, blobs, blobLiveBytes }
+  return { parts, edit, added: [], removed: [], moved: [], blobsAdded: [], blobsRemoved: [] }
+}
+
+function applyFiles(base: VersionParts, edit: VersionEdit, context: EditContext): AppliedEdit {
   const { lifetimes, fail } = context
   const changes = new Map<number, KeyspaceChange>()
   const change = (keyspaceId: number, place: Place): ListChange => {
@@ -101,9 +120,7 @@ export function applyEdit(
       fail(`there is no keyspace ${id}`)
     }
   }
-  for (const id of edit.state?.forgottenKeyspaces ?? []) {
-    if (keyspaces.has(id)) fail(`keyspace ${id} is forgotten while it has files`)
-  }
+  checkForgotten(keyspaces, edit, fail)
   const blobs = changeBlobs(base, edit, { added, removed }, context)
   return {
     parts: { state, keyspaces, blobs: blobs.blobs, blobLiveBytes: blobs.liveBytes },
@@ -113,6 +130,16 @@ export function applyEdit(
     moved: edit.moves ?? [],
     blobsAdded: edit.blobAdditions ?? [],
     blobsRemoved: blobs.removed,
+  }
+}
+
+function checkForgotten(
+  keyspaces: VersionParts['keyspaces'],
+  edit: VersionEdit,
+  fail: EditFailure,
+): void {
+  for (const id of edit.state?.forgottenKeyspaces ?? []) {
+    if (keyspaces.has(id)) fail(`keyspace ${id} is forgotten while it has files`)
   }
 }
 

@@ -11,6 +11,7 @@ export function installEdit(
   for (const blob of applied.blobsAdded) lifetimes.addBlob(blob, versionId)
   for (const { number, level } of applied.moved) lifetimes.segment(number)!.place = level
   lifetimes.begin(versionId)
+  if (applied.removed.length + applied.blobsRemoved.length === 0) return
   const segments = applied.removed.map(({ number }) => number)
   lifetimes.remove({ segments, blobs: applied.blobsRemoved }, versionId)
 }

@@ -160,8 +160,12 @@ class ManifestLoad {
     const header = decodeManifestHeader(reader.bytes, start, reader.end, file)
     this.#snapshotEditsLeft = header.snapshotEdits
     this.#hasHeader = true
-    while (await reader.next()) this.#take()
-    const damage = await reader.damage()
+    for (;;) {
+      const next = reader.next()
+      if (!(typeof next === 'boolean' ? next : await next)) break
+      this.#take()
+    }
+    const damage = reader.isAtEnd ? undefined : await reader.damage()
     if (this.#snapshotEditsLeft > 0) {
       throw reader.corruption(reader.position, 'the snapshot in the manifest is damaged')
     }
