@@ -81,6 +81,11 @@ export class ByteReader {
     // One loop and no call for each byte: a manifest has thousands, and whoever opens a store first interprets this.
     const { bytes } = this
     const start = this.position
+    const first = bytes[start]!
+    if (first < 0x80 && start < this.end) {
+      this.position = start + 1
+      return first
+    }
     const limit = Math.min(this.end, start + VARINT_BYTES_MAX)
     let value = 0
     let scale = 1

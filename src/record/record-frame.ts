@@ -5,7 +5,7 @@
  * here: behind a torn tail a reader looks for good records at every byte.
  */
 import { readU16, readU32, readU48, writeU16, writeU32, writeU48 } from '../base/bytes.ts'
-import { checksum } from '../base/checksum.ts'
+import { checksum, rareChecksum } from '../base/checksum.ts'
 import { assert } from '../base/assert.ts'
 import {
   RECORD_COMMIT,
@@ -36,7 +36,7 @@ export interface RecordPlace {
 /** Seed of a store's WAL records, from its log id. Known from the manifest: a rotten WAL header must not hide what is behind it. */
 export function recordSeed(logId: string): number {
   const bytes = Buffer.from(logId, 'utf8')
-  return checksum(bytes, 0, bytes.length)
+  return rareChecksum(bytes, 0, bytes.length)
 }
 
 /** A record with room for its frame: header bytes and payload; length and type are set. */
@@ -50,6 +50,22 @@ export function frameRecord(type: number, payload: Uint8Array): Buffer {
 
 /** Patches place and checksum into the record at `at`, whose length and type are set. Returns its checksum. */
 export function sealRecord(bytes: Uint8Array, at: number, place: RecordPlace): number {
+  const end = patchPlace(bytes, at, place)
+  const sum = checksum(bytes, at + LENGTH_AT, end, place.seed)
+  writeU32(bytes, at, sum)
+  return sum
+}
+
+/** The same for records that are written once in a while; see rareChecksum. */
+export function sealRareRecord(bytes: Uint8Array, at: number, place: RecordPlace): number {
+  const end = patchPlace(bytes, at, place)
+  const sum = rareChecksum(bytes, at + LENGTH_AT, end, place.seed)
+  writeU32(bytes, at, sum)
+  return sum
+}
+
+/** Returns where the record ends. */
+function patchPlace(bytes: Uint8Array, at: number, place: RecordPlace): number {
   const length = readU32(bytes, at + LENGTH_AT)
   assert(
     length >= RECORD_HEADER_BYTES && at + length <= bytes.length,
@@ -58,9 +74,7 @@ export function sealRecord(bytes: Uint8Array, at: number, place: RecordPlace): n
   writeU32(bytes, at + FILE_NUMBER_AT, place.fileNumber)
   writeU32(bytes, at + PREVIOUS_AT, place.previous)
   writeU48(bytes, at + DURABLE_AT, place.durableBytes)
-  const sum = checksum(bytes, at + LENGTH_AT, at + length, place.seed)
-  writeU32(bytes, at, sum)
-  return sum
+  return at + length
 }
 
 export function recordChecksum(bytes: Uint8Array, at: number): number {
@@ -87,14 +101,16 @@ export function recordType(bytes: Uint8Array, at: number): number {
   return readU16(bytes, at + TYPE_AT)
 }
 
-/** Whether the whole record [at, at + length) carries its own checksum. */
+/** Whether the whole record [at, at + length) carries its own checksum. `isRare`: see rareChecksum. */
 export function isRecordSound(
   bytes: Uint8Array,
   at: number,
   length: number,
   seed: number,
+  isRare: boolean,
 ): boolean {
-  return checksum(bytes, at + LENGTH_AT, at + length, seed) === readU32(bytes, at)
+  const sumOf = isRare ? rareChecksum : checksum
+  return sumOf(bytes, at + LENGTH_AT, at + length, seed) === readU32(bytes, at)
 }
 
 export function isKnownRecordType(type: number): boolean {

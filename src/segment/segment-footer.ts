@@ -21,7 +21,7 @@
  * low bit set may be ignored by a reader that does not know it; any other unknown one is VARVE_UNSUPPORTED_FORMAT.
  */
 import { readU16, readU32 } from '../base/bytes.ts'
-import { checksum } from '../base/checksum.ts'
+import { rareChecksum } from '../base/checksum.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import { corruption, VarveError } from '../base/errors.ts'
 import { ByteReader, ByteWriter } from '../base/varint.ts'
@@ -121,7 +121,7 @@ export function encodeFooter(footer: Omit<SegmentFooter, 'bytes'>): Buffer {
   if (builtWith.length > 0) property(TAG_BUILT_WITH, (body) => body.raw(builtWith))
   writer.u32(writer.length).u16(SEGMENT_FORMAT_VERSION).raw(MAGIC)
   const bytes = writer.bytes()
-  return Buffer.from(writer.u32(checksum(bytes, 0, bytes.length)).bytes())
+  return Buffer.from(writer.u32(rareChecksum(bytes, 0, bytes.length)).bytes())
 }
 
 /**
@@ -156,7 +156,7 @@ export function decodeFooter(
   }
   const checksumAt = bytes.length - 4
   const trailerAt = bytes.length - SEGMENT_TRAILER_BYTES
-  if (checksum(bytes, start, checksumAt) !== readU32(bytes, checksumAt)) {
+  if (rareChecksum(bytes, start, checksumAt) !== readU32(bytes, checksumAt)) {
     fail('the checksum of a segment footer does not fit', start)
   }
   const version = readU16(bytes, trailerAt + 4)

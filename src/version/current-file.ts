@@ -10,7 +10,7 @@
  * The first is the format version, the last the checksum of the two lines before, in hex. It is only ever replaced whole:
  * written beside, synced, renamed, and the directory synced. So it is never torn, and anything wrong with it is corruption.
  */
-import { checksum } from '../base/checksum.ts'
+import { rareChecksum } from '../base/checksum.ts'
 import { corruption } from '../base/errors.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import {
@@ -117,5 +117,5 @@ export function installCurrent(fs: FileSystem, directory: string): void {
 
 function hexChecksum(text: string): string {
   const bytes = Buffer.from(text, 'latin1')
-  return checksum(bytes, 0, bytes.length).toString(16).padStart(8, '0')
+  return rareChecksum(bytes, 0, bytes.length).toString(16).padStart(8, '0')
 }

@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import { type WritableFile, writeFully } from '../env/file-system.ts'
-import { frameRecord, sealRecord } from '../record/record-frame.ts'
+import { frameRecord, sealRareRecord } from '../record/record-frame.ts'
 import {
   RECORD_STATE_COPY,
   RECORD_SYNC_MARK,
@@ -75,7 +75,7 @@ export class ManifestWriter {
 
   #append(record: Buffer): void {
     assert(!this.#isBroken, 'nothing follows what could not be written')
-    const sum = sealRecord(record, 0, {
+    const sum = sealRareRecord(record, 0, {
       fileNumber: this.number,
       previous: this.#lastChecksum,
       durableBytes: this.#syncedSize,

@@ -16,7 +16,13 @@ import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { joinPath, walFileName } from '../env/file-names.ts'
 import { type FileSystem, type WritableFile, writeFully } from '../env/file-system.ts'
-import { frameRecord, recordPrevious, recordSeed, sealRecord } from '../record/record-frame.ts'
+import {
+  frameRecord,
+  recordPrevious,
+  recordSeed,
+  sealRareRecord,
+  sealRecord,
+} from '../record/record-frame.ts'
 import { RECORD_SYNC_MARK } from '../record/record-header.ts'
 import { encodeWalHeader, WAL_HEADER_SEED, type WalEnd, type WalLink } from './wal-header.ts'
 
@@ -86,7 +92,7 @@ export class WalWriter {
     this.path = file.path
     this.#seed = recordSeed(options.logId)
     const place = { fileNumber: number, previous: 0, durableBytes: 0, seed: WAL_HEADER_SEED }
-    this.#sealedChecksum = sealRecord(header, 0, place)
+    this.#sealedChecksum = sealRareRecord(header, 0, place)
     writeFully(file, header, 0, header.length)
     this.#accept(header.length)
     if (previous instanceof WalWriter) {

@@ -319,8 +319,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/record/record-reader.ts',
     changes: [
       [
-        'if (!isRecordSound(bytes, start, length, seed)) {',
-        'if (at + length < this.size && !isRecordSound(bytes, start, length, seed)) {',
+        'if (!isRecordSound(bytes, start, length, seed, this.#records++ < RARE_RECORDS)) {',
+        'if (at + length < this.size && !isRecordSound(bytes, start, length, seed, false)) {',
       ],
     ],
     tests: ['test/record/record-reader.test.ts', WAL, ...CRASH],
