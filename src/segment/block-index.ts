@@ -95,7 +95,6 @@ function sectionBytes(blocks: number, flags: number): number {
 export interface IndexLayout {
   readonly positionsAt: number
   readonly positionBytes: 4 | 8
-  readonly ordinalsAt: number
   /** Undefined when every block is stored as it is. */
   readonly rawBytesAt: number | undefined
 }
@@ -115,7 +114,7 @@ export function indexLayout(
   const ordinalsAt = positionsAt + (blocks + 1) * positionBytes
   const hasRawBytes = (flags & HAS_RAW_BYTES) !== 0
   const rawBytesAt = hasRawBytes ? ordinalsAt + (blocks + 1) * U32_BYTES : undefined
-  return { positionsAt, positionBytes, ordinalsAt, rawBytesAt }
+  return { positionsAt, positionBytes, rawBytesAt }
 }
 
 /** What the footer, already checked, says about the blocks; the index must fit it. */

@@ -64,11 +64,29 @@ export function* openFooterSteps(
     throw corruption(`the file has ${fileBytes} bytes instead of ${meta.bytes}`, { file: path })
   }
   const footer = yield* readFooterSteps(path, fileBytes)
-  const mismatch = metaMismatch(footer.meta, meta)
-  if (mismatch !== undefined) {
-    throw corruption(`footer and manifest disagree about ${mismatch}`, { file: path })
-  }
+  checkMeta(footer, path, meta)
   return footer
+}
+
+/** The same for who reads on the calling thread and asks nothing but once: undefined where it takes more than that. */
+export function openFooterAtOnce(file: ByteSource, meta: SegmentMeta): SegmentFooter | undefined {
+  const tailBytes = Math.min(meta.bytes, TAIL_BYTES)
+  // One byte more: where there is one, or one is missing, the file has another size.
+  const tail = Buffer.allocUnsafeSlow(tailBytes + 1)
+  const taken = file.readSync(tail, 0, tail.length, meta.bytes - tailBytes)
+  if (taken !== tailBytes || tailBytes < SEGMENT_TRAILER_BYTES) return undefined
+  const bytes = tail.subarray(0, tailBytes)
+  const length = footerLength(bytes, file.path, meta.bytes)
+  if (length > tailBytes) return undefined
+  const footer = decodeFooter(bytes, tailBytes - length, file.path, meta.bytes)
+  checkMeta(footer, file.path, meta)
+  return footer
+}
+
+function checkMeta(footer: SegmentFooter, path: string, meta: SegmentMeta): void {
+  const mismatch = metaMismatch(footer.meta, meta)
+  if (mismatch === undefined) return
+  throw corruption(`footer and manifest disagree about ${mismatch}`, { file: path })
 }
 
 /** Reads and checks footer and block index. `meta`: what the manifest says about the file. */
