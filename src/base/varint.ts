@@ -122,7 +122,7 @@ export class ByteReader {
   }
 
   text(): string {
-    return this.block().toString('utf8')
+    return this.block().toString()
   }
 
   #take(length: number): number {
@@ -188,7 +188,7 @@ export class ByteWriter {
   }
 
   text(text: string): this {
-    return this.block(Buffer.from(text, 'utf8'))
+    return this.block(Buffer.from(text))
   }
 
   /** What was written so far; valid until the next write. */

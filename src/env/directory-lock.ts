@@ -109,8 +109,11 @@ function createExclusively(file: string, text: string): boolean {
 }
 
 function readHolder(directory: string): LockHolder | undefined {
+  const file = joinPath(directory, LOCK_FILE)
+  // Mostly it is not there: an error costs more than asking.
+  if (fs.statSync(file, { throwIfNoEntry: false }) === undefined) return undefined
   try {
-    return decodeHolder(fs.readFileSync(joinPath(directory, LOCK_FILE), 'utf8'))
+    return decodeHolder(fs.readFileSync(file, 'utf8'))
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return undefined
     throw error

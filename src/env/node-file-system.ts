@@ -171,7 +171,8 @@ class NodeWritableFile implements WritableFile {
 
 function statFile(file: string): FileStat | undefined {
   try {
-    const stat = fs.statSync(file)
+    const stat = fs.statSync(file, { throwIfNoEntry: false })
+    if (stat === undefined) return undefined
     return {
       isDirectory: stat.isDirectory(),
       size: stat.size,
@@ -179,8 +180,7 @@ function statFile(file: string): FileStat | undefined {
       birthTimeMs: stat.birthtimeMs,
     }
   } catch (error) {
-    const code = systemCode(error)
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    if (systemCode(error) === 'ENOTDIR') return undefined
     throw error
   }
 }

@@ -35,7 +35,7 @@ export interface RecordPlace {
 
 /** Seed of a store's WAL records, from its log id. Known from the manifest: a rotten WAL header must not hide what is behind it. */
 export function recordSeed(logId: string): number {
-  const bytes = Buffer.from(logId, 'utf8')
+  const bytes = Buffer.from(logId)
   return rareChecksum(bytes, 0, bytes.length)
 }
 

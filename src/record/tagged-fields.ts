@@ -28,7 +28,7 @@ export class FieldList {
   }
 
   addText(tag: number, text: string): this {
-    return this.add(tag, Buffer.from(text, 'utf8'))
+    return this.add(tag, Buffer.from(text))
   }
 
   bytes(): Buffer {

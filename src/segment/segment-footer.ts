@@ -74,7 +74,7 @@ export interface SegmentFooter {
 export function encodeFooter(footer: Omit<SegmentFooter, 'bytes'>): Buffer {
   const { meta, parts } = footer
   const { firstKey, lastKey, coverStart, coverEnd, blobReferences } = meta
-  const builtWith = Buffer.from(footer.builtWith, 'utf8')
+  const builtWith = Buffer.from(footer.builtWith)
   const writer = new ByteWriter(512)
   const property = (tag: number, fill: (body: ByteWriter) => void): void => {
     const body = new ByteWriter(64)
@@ -287,7 +287,7 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
     end(blobs)
   }
   const builtWithBody = take(TAG_BUILT_WITH)
-  const builtWith = builtWithBody?.take(builtWithBody.remaining).toString('utf8') ?? ''
+  const builtWith = builtWithBody?.take(builtWithBody.remaining).toString() ?? ''
   for (const tag of found.keys()) {
     if (tag % 2 === 1) continue
     throw new VarveError('VARVE_UNSUPPORTED_FORMAT', `segment property ${tag} is not known`, {

@@ -36,7 +36,7 @@ const WORD = 'varve'
 
 export function encodeCurrent(manifestNumber: number): Buffer {
   const text = `${WORD} ${CURRENT_FORMAT_VERSION}\n${manifestFileName(manifestNumber)}\n`
-  return Buffer.from(`${text}${hexChecksum(text)}\n`, 'latin1')
+  return Buffer.from(`${text}${hexChecksum(text)}\n`)
 }
 
 /** Number of the manifest in force. `path` is for messages. */
@@ -44,7 +44,8 @@ export function decodeCurrent(bytes: Uint8Array, path: string): number {
   const fail = (message: string): never => {
     throw corruption(message, { file: path, offset: 0 })
   }
-  const text = Buffer.from(bytes).toString('latin1')
+  // What is not ASCII has another checksum when it is encoded again.
+  const text = Buffer.from(bytes).toString()
   const lines = text.split('\n')
   const version = /^varve (\d{1,9})$/.exec(lines[0] ?? '')
   if (version === null) return fail('CURRENT is damaged')
@@ -116,6 +117,6 @@ export function installCurrent(fs: FileSystem, directory: string): void {
 }
 
 function hexChecksum(text: string): string {
-  const bytes = Buffer.from(text, 'latin1')
+  const bytes = Buffer.from(text)
   return rareChecksum(bytes, 0, bytes.length).toString(16).padStart(8, '0')
 }

@@ -115,6 +115,16 @@ function addState(fields: FieldList, state: StoredStateChange): void {
   }
 }
 
+/** A state change while its fields are being read. */
+interface ReadState extends Omit<Mutable<StoredStateChange>, 'keyspaces' | 'consumers'> {
+  readonly keyspaces: KeyspaceRecord[]
+  readonly forgottenKeyspaces: number[]
+  readonly consumers: ConsumerRecord[]
+  readonly droppedConsumers: string[]
+}
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] }
+
 /** An edit while its fields are being read. */
 class EditReader {
   readonly additions: SegmentAddition[] = []
@@ -122,25 +132,26 @@ class EditReader {
   readonly moves: { number: number; level: Place }[] = []
   readonly blobAdditions: BlobFileMeta[] = []
   readonly blobRemovals: number[] = []
-  readonly keyspaces: KeyspaceRecord[] = []
-  readonly forgottenKeyspaces: number[] = []
-  readonly consumers: ConsumerRecord[] = []
-  readonly droppedConsumers: string[] = []
-  readonly values: { -readonly [K in keyof StoredStateChange]: StoredStateChange[K] } = {}
+  readonly state: ReadState = {
+    keyspaces: [],
+    forgottenKeyspaces: [],
+    consumers: [],
+    droppedConsumers: [],
+  }
 
   visit(tag: number, field: ByteReader, source: FieldSource): boolean {
     switch (tag) {
       case TAG_KEYSPACE:
-        this.keyspaces.push(decodeKeyspace(field, source))
+        this.state.keyspaces.push(decodeKeyspace(field, source))
         return true
       case TAG_KEYSPACE_FORGOTTEN:
-        this.forgottenKeyspaces.push(field.varint())
+        this.state.forgottenKeyspaces.push(field.varint())
         return true
       case TAG_CONSUMER:
-        this.consumers.push(decodeConsumer(field, source))
+        this.state.consumers.push(decodeConsumer(field, source))
         return true
       case TAG_CONSUMER_DROPPED:
-        this.droppedConsumers.push(textOf(field))
+        this.state.droppedConsumers.push(textOf(field))
         return true
       case TAG_SEGMENT:
         this.additions.push(decodeSegment(field, source))
@@ -165,48 +176,48 @@ class EditReader {
   }
 
   #visitValue(tag: number, field: ByteReader): boolean {
-    const { values } = this
+    const { state } = this
     switch (tag) {
       case TAG_STORE_ID:
-        values.storeId = textOf(field)
+        state.storeId = textOf(field)
         return true
       case TAG_LOG_ID:
-        values.logId = textOf(field)
+        state.logId = textOf(field)
         return true
       case TAG_ROLE:
-        values.role = roleOf(field)
+        state.role = roleOf(field)
         return true
       case TAG_EPOCHS:
-        values.epochs = readEpochs(field)
+        state.epochs = readEpochs(field)
         return true
       case TAG_FLOOR:
-        values.floor = field.varint()
+        state.floor = field.varint()
         return true
       case TAG_FLUSHED_SEQNO:
-        values.lastFlushedSeqno = field.varint()
+        state.lastFlushedSeqno = field.varint()
         return true
       case TAG_FLUSHED_TIME:
-        values.lastFlushedTimeMs = field.varint()
+        state.lastFlushedTimeMs = field.varint()
         return true
       case TAG_WAL_NUMBER:
-        values.walNumber = field.varint()
+        state.walNumber = field.varint()
         return true
       case TAG_NEXT_FILE:
-        values.nextFileNumber = field.varint()
+        state.nextFileNumber = field.varint()
         return true
       case TAG_NEXT_KEYSPACE:
-        values.nextKeyspaceId = field.varint()
+        state.nextKeyspaceId = field.varint()
         return true
       case TAG_SERIES:
-        values.series = decodeSeries(field)
+        state.series = decodeSeries(field)
         return true
       case TAG_SOURCE_TOKEN: {
         const token = textOf(field)
-        values.sourceToken = token === '' ? null : token
+        state.sourceToken = token === '' ? null : token
         return true
       }
       case TAG_CLEAN_CLOSE:
-        values.cleanClose = decodeCleanClose(field)
+        state.cleanClose = decodeCleanClose(field)
         return true
       default:
         return false
@@ -225,13 +236,11 @@ export function decodeEdit(
   const reader = new ByteReader(bytes, start, end, source.fail)
   readFields(reader, source, (tag, field) => edit.visit(tag, field, source))
   const { additions, removals, moves, blobAdditions, blobRemovals } = edit
-  const { keyspaces, forgottenKeyspaces, consumers, droppedConsumers } = edit
-  const state = { ...edit.values, keyspaces, forgottenKeyspaces, consumers, droppedConsumers }
-  return { additions, removals, moves, blobAdditions, blobRemovals, state }
+  return { additions, removals, moves, blobAdditions, blobRemovals, state: edit.state }
 }
 
 function textOf(field: ByteReader): string {
-  return field.take(field.remaining).toString('utf8')
+  return field.take(field.remaining).toString()
 }
 
 function roleOf(field: ByteReader): 'primary' | 'replica' {

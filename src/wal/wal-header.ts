@@ -81,7 +81,7 @@ export function decodeWalHeader(
   let logId = ''
   let previous: WalLink | undefined
   readFields(reader, { file, fail }, (tag, field) => {
-    if (tag === FIELD_LOG_ID) logId = field.take(field.remaining).toString('utf8')
+    if (tag === FIELD_LOG_ID) logId = field.take(field.remaining).toString()
     else if (tag === FIELD_PREVIOUS) {
       const number = field.u48()
       const size = field.u48()
