@@ -138,6 +138,8 @@ const areOperators: Check = (value) => {
     if (typeof name !== 'string' || typeof merge !== 'function') {
       return { message: 'must hold objects with a name and a merge function', isType: true }
     }
+    const wrong = wrongOptionalPart(operator)
+    if (wrong !== undefined) return { message: `holds an operator whose ${wrong}`, isType: true }
     if (name === '') return { message: 'holds an operator without a name' }
     if (names.has(name) || builtinOperators.has(name)) {
       return { message: `holds two operators named ${JSON.stringify(name)}, or a built-in name` }
@@ -145,6 +147,15 @@ const areOperators: Check = (value) => {
     names.add(name)
   }
   return undefined
+}
+
+/** Else a wrong part would only show where it is used: in a merge, or in a compaction. */
+function wrongOptionalPart(operator: Partial<MergeOperator>): string | undefined {
+  const { validate, combine, module } = operator
+  if (validate !== undefined && typeof validate !== 'function') return 'validate is no function'
+  if (combine !== undefined && typeof combine !== 'function') return 'combine is no function'
+  if (module === undefined || typeof module === 'string' || module instanceof URL) return undefined
+  return 'module is neither a string nor a URL'
 }
 
 const OPEN_CHECKS: Checks = {

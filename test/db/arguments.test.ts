@@ -144,6 +144,10 @@ describe('what a call refuses, before anything is written', () => {
   })
 })
 
+const withPart = (part: object): object => ({
+  mergeOperators: [{ name: 'mine', merge: (): Buffer => Buffer.alloc(0), ...part }],
+})
+
 describe('what open refuses', () => {
   const fs = new MemoryFileSystem()
   const environment = { fs }
@@ -153,6 +157,9 @@ describe('what open refuses', () => {
     ['a wrong type', 'ERR_INVALID_ARG_TYPE', { sync: 'yes' }],
     ['an unknown codec', 'VARVE_INVALID_ARGUMENT', { compression: 'zip' }],
     ['an unknown operator', 'VARVE_MERGE_OPERATOR_MISMATCH', { mergeOperator: 'nope' }],
+    ['a validate of the wrong type', 'ERR_INVALID_ARG_TYPE', withPart({ validate: 1 })],
+    ['a combine of the wrong type', 'ERR_INVALID_ARG_TYPE', withPart({ combine: 'x' })],
+    ['a module of the wrong type', 'ERR_INVALID_ARG_TYPE', withPart({ module: null })],
     ['an unknown history policy', 'VARVE_INVALID_ARGUMENT', { history: 'some' }],
     ['an unknown history bound', 'VARVE_INVALID_ARGUMENT', { history: { maxAge: 1 } }],
     ['no store when none may be made', 'VARVE_NOT_FOUND', { createIfMissing: false }],
