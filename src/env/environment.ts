@@ -35,21 +35,38 @@ export function resolveEnvironment(partial: Partial<Environment> = {}): Environm
   if (typeof partial !== 'object' || partial === null) {
     throw wrongType('environment', 'an object', partial)
   }
-  const { fs, now, logger } = partial
+  const { fs, now, logger = silent } = partial
   if (fs !== undefined && !isFileSystem(fs)) {
     throw wrongType('environment.fs', 'a file system of Varve', fs)
   }
   if (now !== undefined && typeof now !== 'function') {
     throw wrongType('environment.now', 'a function', now)
   }
-  if (logger !== undefined && !isLogger(logger)) {
+  if (!isLogger(logger)) {
     throw wrongType('environment.logger', 'an object with debug, info, warn and error', logger)
   }
   return {
     fs: fs ?? createNodeFileSystem(),
     // Called on the object it came from: a clock may be an instance with state of its own.
-    now: now === undefined ? () => Date.now() : () => wholeMs(now.call(partial)),
-    logger: logger ?? silent,
+    now: now === undefined ? () => Date.now() : guarded(() => now.call(partial), logger),
+    logger,
+  }
+}
+
+/**
+ * A clock that throws tells nothing of use. It is asked wherever time is needed, in the midst of a commit too, where there is
+ * no call that could fail with it.
+ */
+function guarded(now: () => number, logger: Logger): () => number {
+  let isTold = false
+  return () => {
+    try {
+      return wholeMs(now())
+    } catch (error) {
+      if (!isTold) logger.error('environment.now threw; taken for 0', { error })
+      isTold = true
+      return 0
+    }
   }
 }
 

@@ -39,6 +39,23 @@ test('now is called on the object that it was given with', () => {
   expect(environment.now()).toBe(42)
 })
 
+test('a clock that throws is taken for 0, and told of once', () => {
+  const said: [string, object | undefined][] = []
+  const error = (msg: string, fields?: object): void => {
+    said.push([msg, fields])
+  }
+  const logger = { debug: error, info: error, warn: error, error }
+  const cause = new Error('no clock')
+  const environment = resolveEnvironment({
+    logger,
+    now(): number {
+      throw cause
+    },
+  })
+  expect([environment.now(), environment.now()]).toEqual([0, 0])
+  expect(said).toEqual([['environment.now threw; taken for 0', { error: cause }]])
+})
+
 test.each([
   [null],
   ['x'],
