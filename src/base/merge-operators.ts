@@ -3,7 +3,7 @@
  *
  * An operator is somebody else's code: whatever it throws or returns, the engine sees either bytes or VARVE_MERGE_FAILED.
  */
-import { compare, EMPTY_BYTES } from './bytes.ts'
+import { compare, EMPTY_BYTES, isBytes } from './bytes.ts'
 import { VALUE_BYTES_MAX } from './entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from './errors.ts'
 import { applyPatch, checkPatch, composePatches, jsonText } from './json-merge-patch.ts'
@@ -76,7 +76,7 @@ export function encodeCounter(value: number | bigint): Buffer {
 /** The inverse of `encodeCounter`; an absent value counts 0. */
 export function decodeCounter(value: Uint8Array | undefined): bigint {
   if (value === undefined) return 0n
-  if (!(value instanceof Uint8Array)) throw wrongType('value', 'a Uint8Array or undefined', value)
+  if (!isBytes(value)) throw wrongType('value', 'a Uint8Array or undefined', value)
   checkCounter(value)
   return new DataView(value.buffer, value.byteOffset, COUNTER_BYTES).getBigInt64(0, true)
 }
@@ -233,7 +233,7 @@ function checkedResult(
   keyspace: string | undefined,
   value: unknown,
 ): Buffer {
-  if (!(value instanceof Uint8Array)) {
+  if (!isBytes(value)) {
     throw mergeFailed(operator, keyspace, 'returned something that is no Buffer')
   }
   if (value.length > VALUE_BYTES_MAX) {

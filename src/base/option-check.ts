@@ -3,6 +3,7 @@
  *
  * A wrong *type* is a TypeError (ERR_INVALID_ARG_TYPE), everything else VARVE_INVALID_ARGUMENT with details.problems.
  */
+import { isBytes } from './bytes.ts'
 import { VarveError, wrongType } from './errors.ts'
 
 export interface Problem {
@@ -97,7 +98,7 @@ export function isOneOf(...allowed: readonly (string | boolean)[]): Check {
 }
 
 export const isBytesLike: Check = (value) =>
-  typeof value === 'string' || value instanceof Uint8Array
+  typeof value === 'string' || isBytes(value)
     ? undefined
     : { message: 'must be a Uint8Array or a string', isType: true }
 

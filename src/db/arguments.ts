@@ -1,7 +1,7 @@
 /**
  * Keys, values, names and seqnos as the public calls take them, checked before anything is written.
  */
-import { type BytesLike, EMPTY_BYTES } from '../base/bytes.ts'
+import { type BytesLike, EMPTY_BYTES, isBytes } from '../base/bytes.ts'
 import { KEY_BYTES_MAX, META_BYTES_MAX, VALUE_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 
@@ -16,7 +16,7 @@ export function toBytes(input: BytesLike, name: string): Uint8Array {
     }
     return input.length === 0 ? EMPTY_BYTES : Buffer.from(input, 'utf8')
   }
-  if (input instanceof Uint8Array) return input
+  if (isBytes(input)) return input
   throw wrongType(name, 'a Uint8Array or a string', input)
 }
 

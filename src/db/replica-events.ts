@@ -2,7 +2,7 @@
  * From the events that `applyChanges` is given to whole commits, checked, and copied where they are the caller's: nothing of
  * those is looked at again after the call has returned.
  */
-import { EMPTY_BYTES, U48_MAX } from '../base/bytes.ts'
+import { EMPTY_BYTES, isBytes, U48_MAX } from '../base/bytes.ts'
 import {
   FLAG_DROPS_KEYSPACE,
   FLAG_OPEN_END,
@@ -144,7 +144,7 @@ function ensureSameCommit(commit: ReplicaCommit, event: GivenEvent, seqno: numbe
 
 function isSameMeta(meta: Uint8Array | undefined, given: unknown): boolean {
   if (meta === undefined || given === undefined) return meta === given
-  return given instanceof Uint8Array && Buffer.compare(meta, given) === 0
+  return isBytes(given) && Buffer.compare(meta, given) === 0
 }
 
 function addOperation(commit: ReplicaCommit, event: GivenEvent, isOurs: boolean): void {
@@ -211,7 +211,7 @@ function integer(value: unknown, name: string, min: number, max: number): number
 }
 
 function bytes(value: unknown, name: string): Uint8Array {
-  if (value instanceof Uint8Array) return value
+  if (isBytes(value)) return value
   throw wrongType(name, 'a Uint8Array', value)
 }
 

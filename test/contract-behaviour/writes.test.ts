@@ -1,5 +1,12 @@
+import { runInNewContext } from 'node:vm'
 import { describe, expect, test } from 'vitest'
-import { type Keyspace, Varve } from '../../src/index.ts'
+import {
+  type ChangeEvent,
+  decodeCounter,
+  encodeCounter,
+  type Keyspace,
+  Varve,
+} from '../../src/index.ts'
 import { any, errorOf, memoryPlace, places, rejected, text, thrown } from './store.ts'
 
 describe.each(places)('%s', (_where, make) => {
@@ -292,6 +299,44 @@ test('a dropped keyspace is one event; its name makes another one with options o
   ])
   const error = await errorOf(db.dropKeyspace('nope'))
   expect(error).toHaveProperty('code', 'VARVE_NOT_FOUND')
+})
+
+test('bytes of another realm are bytes', async () => {
+  const foreign = runInNewContext('Uint8Array') as typeof Uint8Array
+  const bytes = (input: string): Uint8Array => foreign.from(Buffer.from(input))
+  expect(bytes('a')).not.toBeInstanceOf(Uint8Array)
+  const merge = (): Buffer => bytes('merged') as Buffer
+  const options = { mergeOperator: 'mine', mergeOperators: [{ name: 'mine', merge }] }
+  const db = await memoryPlace(options).open()
+  const long = 'k'.repeat(300)
+  await db.put(bytes(long), bytes('v'.repeat(5000)), { meta: bytes('m') })
+  await db.write(
+    db
+      .batch()
+      .put(bytes(`${long}1`), bytes('1'))
+      .put(bytes(`${long}2`), bytes('2')),
+  )
+  await db.merge(bytes('counted'), bytes('x'))
+  await db.put('other', 'gone')
+  await db.deleteRange(bytes('o'), bytes('p'))
+  const replica = await memoryPlace({ ...options, role: 'replica' }).open()
+  const events = await db.scanSinceSeqno(1).nextBatch()
+  const key = (event: ChangeEvent): object =>
+    'key' in event ? { key: bytes(text(event.key)!) } : {}
+  await replica.applyChanges(events.map((event) => ({ ...event, ...key(event) }) as ChangeEvent))
+  for (const store of [db, replica]) {
+    for (let round = 0; round < 2; round++) {
+      expect((await store.get(bytes(long)))?.length).toBe(5000)
+      expect(text(await store.get(bytes('counted')))).toBe('merged')
+      const range = { gt: bytes(long), lte: bytes(`${long}2`), prefix: bytes('k') }
+      expect((await store.values(range).all()).map(text)).toEqual(['1', '2'])
+      expect(await store.scanSinceSeqno(1, { range }).nextBatch()).toHaveLength(2)
+      await store.compact({ start: bytes('a'), end: bytes('z') })
+    }
+    expect(await store.keys().all()).toHaveLength(4)
+  }
+  expect(text(events[0]!.commitMeta)).toBe('m')
+  expect(decodeCounter(foreign.from(encodeCounter(-7)))).toBe(-7n)
 })
 
 test('a closed store answers every call with CLOSED', async () => {
