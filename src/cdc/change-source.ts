@@ -38,6 +38,8 @@ export interface ChangeSource {
   readonly floor: number
   /** 'closing': no more commits come, reads still work. Poisoned stores are 'open': reads go on. */
   readonly status: 'open' | 'closing' | 'closed'
+  /** `status` is 'closed', for what asks once an event. */
+  readonly isClosed: boolean
   /** The error for a read after close, VARVE_CLOSED. */
   closedError(): VarveError
   /**

@@ -120,7 +120,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   // -------------------------------------------------------------------------------------------- reading
 
   next(): Promise<IteratorResult<ChangeEvent, undefined>> {
-    if (this.#turns === 0 && this.#head < this.#ready.length && !this.#isAborted()) {
+    if (this.#turns === 0 && this.#head < this.#ready.length && !this.#isStopped()) {
       return Promise.resolve({ done: false, value: this.#take() })
     }
     return this.#inTurn(() => this.#nextSlow())
@@ -253,12 +253,19 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     return this.#signal !== undefined && this.#signal.aborted && !this.#isFinished
   }
 
+  /** What was made ahead is not delivered any more. */
+  #isStopped(): boolean {
+    return this.#source.isClosed || this.#isAborted()
+  }
+
   #check(): void {
     if (this.#failure !== undefined) throw this.#failure
-    if (this.#isAborted() && !this.#isClosed) {
-      this.#fail(aborted(this.#signal!))
-      throw this.#failure!
-    }
+    if (this.#isClosed) return
+    if (this.#isAborted()) this.#fail(aborted(this.#signal!))
+    else if (this.#head < this.#ready.length && this.#source.isClosed) {
+      this.#fail(this.#source.closedError())
+    } else return
+    throw this.#failure!
   }
 
   /** The end was reached and told. */

@@ -48,6 +48,8 @@ export class Changes implements ChangeSource {
   readonly ledger: ConsumerLedger
   /** On a replica: where to resume at its source. */
   sourceToken: ResumeToken | undefined
+  /** Set by the store's close. */
+  isClosed = false
   /** On a replica those of its source, as of the latest commit; the manifest learns of them at a flush. */
   epochs: readonly Epoch[]
   readonly #ports: ChangePorts

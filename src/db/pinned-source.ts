@@ -74,6 +74,10 @@ export class PinnedSource implements ChangeSource {
     return this.#source.status
   }
 
+  get isClosed(): boolean {
+    return this.#source.isClosed
+  }
+
   get series(): readonly SeriesPoint[] {
     return this.#source.series
   }

@@ -336,6 +336,7 @@ export class Store {
       await this.#parts.shutDown()
     } finally {
       health.finishClosing()
+      changes.isClosed = true
       changes.feed.end()
     }
   }

@@ -266,6 +266,10 @@ export class FakeStore implements ChangeSource {
     return this.memtables.at(-1)!.lastSeqno
   }
 
+  get isClosed(): boolean {
+    return this.status === 'closed'
+  }
+
   closedError(): VarveError {
     return new VarveError('VARVE_CLOSED', 'the store is closed')
   }

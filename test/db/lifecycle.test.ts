@@ -32,6 +32,41 @@ test('close is idempotent, writes what was called before it, and ends everything
   await db[Symbol.asyncDispose]()
 })
 
+test.each(['memtables', 'segments'])(
+  'cursors and scans of a closed store read nothing more, from %s',
+  async (where) => {
+    const { open } = fixture()
+    const db = await open()
+    for (let i = 0; i < 1000; i++) void db.put(`key${i}`, 'value')
+    await db.sync()
+    if (where === 'segments') await db.flush()
+    const cursors = [db.entries(), db.keys({ reverse: true }), db.values({ limit: 5 })]
+    const begun = db.keys()
+    await begun.next()
+    const iterator = db.entriesSync()
+    const scan = db.scanSinceSeqno(1)
+    const taken = db.scanSinceSeqno(1)
+    await taken.next()
+    const ended = db.scanSinceSeqno(1000)
+    await collect(ended)
+    await db.close()
+    for (const cursor of cursors) {
+      expect(await codeOf(() => cursor.next())).toBe('VARVE_CLOSED')
+      expect(await codeOf(() => cursor.nextBatch())).toBe('VARVE_CLOSED')
+      await cursor.close()
+      expect(await cursor.nextBatch()).toEqual([])
+    }
+    expect(await codeOf(() => begun.all())).toBe('VARVE_CLOSED')
+    expect(await codeOf(() => iterator.next())).toBe('VARVE_CLOSED')
+    expect(await codeOf(() => scan.next())).toBe('VARVE_CLOSED')
+    // Also where events were made ahead.
+    expect(await codeOf(() => taken.next())).toBe('VARVE_CLOSED')
+    expect(await codeOf(() => taken.nextBatch())).toBe('VARVE_CLOSED')
+    expect(taken.position).toBe(2)
+    expect(await ended.nextBatch()).toEqual([])
+  },
+)
+
 test('close waits for the calls that were made before it, and refuses those that come after', async () => {
   const { open } = fixture()
   let db = await open()
