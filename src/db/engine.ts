@@ -123,23 +123,35 @@ export class Engine {
   async flush(): Promise<void> {
     await this.pipeline.mended()
     const target = this.memtables.latestSeqno
+    const isIdle = this.memtables.sealed.length === 0 && this.memtables.active.memtable.isEmpty
     await this.#maintenance.flushSealed(target)
     const { memtable } = this.memtables.active
     if (!memtable.isEmpty && memtable.firstSeqno <= target) this.#seal()
     // Also where another flush, which waited beside this one, has sealed it.
     await this.#maintenance.flushSealed(target)
+    if (!isIdle) return
+    // No flush has applied the history policy; time has passed and consumers have moved all the same.
+    const { floor } = this.floors
+    await this.#final('flush', () => this.floors.raise())
+    if (this.floors.floor > floor) this.#maintenance.wakeCompaction()
   }
 
   async compact(range: DecodedCompactRange): Promise<void> {
     await this.flush()
+    await this.#final('compaction', () =>
+      this.#maintenance.withoutCompaction(() => this.compactor.compactRange(range)),
+    )
+    this.#progressed()
+  }
+
+  /** As when it runs in the background: a failed sync is final, whoever asked for it (I8). */
+  async #final(operation: string, work: () => Promise<void>): Promise<void> {
     try {
-      await this.#maintenance.withoutCompaction(() => this.compactor.compactRange(range))
+      await work()
     } catch (cause) {
-      // As when it runs in the background: a failed sync is final, whoever asked for it (I8).
-      if (this.#isFinal(cause)) this.poison(cause, 'compaction')
+      if (this.#isFinal(cause)) this.poison(cause, operation)
       throw cause
     }
-    this.#progressed()
   }
 
   /** Applies the history policy soon: a consumer has moved. */

@@ -327,3 +327,18 @@ test('the floor follows a consumer that moves, by an ack of its own, by one in a
     expect(await risen).toBe(11)
   }
 })
+
+test('a flush applies the policy also where it has nothing to write', async () => {
+  const db = await memoryPlace({ history: 'none' }).open()
+  await fill(db, 10)
+  const consumer = await db.consumer('c')
+  await db.flush()
+  expect(db.history().floor).toBe(1)
+  await consumer.ack(7)
+  await db.flush()
+  expect(db.history().floor).toBe(7)
+  await db.dropConsumer('c')
+  await db.flush()
+  expect(db.history().floor).toBe(11)
+  await db.close()
+})
