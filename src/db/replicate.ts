@@ -16,13 +16,14 @@ import { epochOf } from '../version/epochs.ts'
 import type { StoredKeyspaceOptions } from '../version/store-state.ts'
 import { DEFAULT_KEYSPACE } from './keyspace-directory.ts'
 import { type Checks, checkOptions, isBoolean, isSignal } from '../base/option-check.ts'
+import { closedError } from './health.ts'
 import type { KeyspaceOptions } from './options.ts'
 import type { Store } from './store.ts'
 import { storeOf, type Varve } from './varve.ts'
 
 /** Options of `replicate`. */
 export interface ReplicateOptions {
-  /** Ends it; `replicate` then resolves. */
+  /** Ends it; `replicate` then resolves. (The end of the replica rejects it with VARVE_CLOSED.) */
   signal?: AbortSignal
   /** Syncs the source and stops when caught up with it. Default false. */
   stopAtLatest?: boolean
@@ -77,11 +78,15 @@ class Replication {
   readonly #source: Store
   readonly #replica: Store
   readonly #options: ReplicateOptions
+  /** The caller's, or the end of the replica: neither may have to wait for the source's next event. */
+  readonly #stop: AbortSignal
 
   constructor(source: Store, replica: Store, options: ReplicateOptions) {
     this.#source = source
     this.#replica = replica
     this.#options = options
+    const { closing } = replica.calls
+    this.#stop = options.signal === undefined ? closing : AbortSignal.any([options.signal, closing])
   }
 
   async run(): Promise<{ latest: number }> {
@@ -98,7 +103,10 @@ class Replication {
         if (!stopAtLatest) await this.#follow()
       }
     } catch (error) {
-      if (!this.#endsQuietly(error)) throw error
+      if (!this.#endsQuietly(error)) {
+        // Not by the caller's signal: by the replica's end.
+        throw hasCode(error, 'VARVE_ABORTED') ? closedError() : error
+      }
     } finally {
       feed.ended()
     }
@@ -110,7 +118,7 @@ class Replication {
   async #catchUp(): Promise<void> {
     const scan = this.#source.changes.scan(this.#from(), {
       visibility: 'durable',
-      ...this.#signalOption(),
+      signal: this.#stop,
     })
     try {
       for (;;) {
@@ -130,7 +138,7 @@ class Replication {
       visibility: 'durable',
       maxBatchEvents: BATCH_EVENTS,
       heartbeatMs: 0,
-      ...this.#signalOption(),
+      signal: this.#stop,
     })
     try {
       for await (const { events, token } of tail) {
@@ -192,7 +200,7 @@ class Replication {
     const options = {
       ...(knowsItself ? { epochs: [...epochs] } : {}),
       ...(knowsItself && token !== undefined ? { token } : {}),
-      ...this.#signalOption(),
+      signal: this.#stop,
     }
     await this.#replica.replica.apply(events, options, true)
   }
@@ -221,11 +229,6 @@ class Replication {
 
   get #isAborted(): boolean {
     return this.#options.signal?.aborted === true
-  }
-
-  #signalOption(): { signal?: AbortSignal } {
-    const { signal } = this.#options
-    return signal === undefined ? {} : { signal }
   }
 
   /** The signal, and the source's end: then what was applied is what there is. */

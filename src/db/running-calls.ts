@@ -5,6 +5,12 @@ import { settled } from '../base/settled.ts'
 
 export class RunningCalls {
   readonly #calls = new Set<Promise<void>>()
+  readonly #closing = new AbortController()
+
+  /** Aborts when the store begins to close: for what follows it and would wait for ever. */
+  get closing(): AbortSignal {
+    return this.#closing.signal
+  }
 
   run<T>(call: () => Promise<T>): Promise<T> {
     const result = call()
@@ -15,8 +21,9 @@ export class RunningCalls {
     return result
   }
 
-  /** Resolves when none is left, those included that began meanwhile. */
+  /** For a close. Resolves when none is left, those included that began meanwhile. */
   async ended(): Promise<void> {
+    this.#closing.abort()
     while (this.#calls.size > 0) await Promise.all(this.#calls)
   }
 }

@@ -590,6 +590,16 @@ describe('a replica', () => {
     const following = codeOf(() => replicate(source, other))
     await other.close()
     expect(await following).toBe('VARVE_CLOSED')
+    const third = await replicaFixture().open()
+    await source.sync()
+    let caughtUp = (): void => {}
+    const progressed = new Promise<void>((resolve) => (caughtUp = resolve))
+    const waiting = codeOf(() => replicate(source, third, { onProgress: caughtUp }))
+    await progressed
+    for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+    // It waits for the source's next event, and hears of the replica's end all the same.
+    await third.close()
+    expect(await waiting).toBe('VARVE_CLOSED')
     const aborted = await replicaFixture().open()
     expect(await replicate(source, aborted, { signal: AbortSignal.abort() })).toEqual({ latest: 0 })
     await aborted.close()
