@@ -75,11 +75,11 @@ export class ReplicaFeeder {
     return Object.hasOwn(keyspaces, name) ? keyspaces[name]?.mergeOperator : undefined
   }
 
-  /** Applies the commits that have arrived whole. */
+  /** Applies the commits that have arrived whole, and a position that comes alone: what is before it was applied without. */
   async applyWhole(): Promise<void> {
     const events = this.#events
     const cut = events.findLastIndex(({ seqno, commitLast }) => seqno === commitLast) + 1
-    if (cut === 0) return
+    if (cut === 0 && (events.length > 0 || this.#position === undefined)) return
     const whole = events.slice(0, cut)
     this.#events = events.slice(cut)
     this.#bytes = 0

@@ -193,6 +193,18 @@ describe('apply', () => {
     place.ok(['apply', 'dr'], place.ok(['changes', 'd']))
     expect(place.ok(['get', 'dr', 'n', '-k', 'c'])).toBe('x\n')
   })
+
+  test('keeps the token also where events and position are not applied together', () => {
+    place.ok(['put', 'e', 'n', '1', '--create', '-k', 'c'])
+    place.ok(['delete', 'e', '-k', 'c', '--drop-keyspace', '--yes'])
+    const stream = place.ok(['changes', 'e'])
+    place.ok(['apply', 'er'], stream)
+    expect(place.ok(['changes', 'er'])).toBe(stream)
+    place.ok(['apply', 'later'], place.ok(['changes', 'e', '--events-only']))
+    expect(place.ok(['changes', 'later'])).not.toBe(stream)
+    place.ok(['apply', 'later'], stream)
+    expect(place.ok(['changes', 'later'])).toBe(stream)
+  })
 })
 
 describe('replicate', () => {
