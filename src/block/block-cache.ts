@@ -66,8 +66,8 @@ interface SlotSize {
 export interface BlockLanding {
   /** As it is stored. */
   readonly stored: Uint8Array
-  /** The same memory in words. */
-  readonly storedWords: Int32Array
+  /** The same memory. */
+  readonly storedView: DataView
   /** Decompressed. */
   readonly unpacked: Uint8Array
 }
@@ -381,7 +381,7 @@ export class BlockCache {
 function createLanding(): BlockLanding {
   const stored = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
   const unpacked = Buffer.allocUnsafeSlow(SLOT_BYTES_MAX)
-  return { stored, storedWords: new Int32Array(stored.buffer), unpacked }
+  return { stored, storedView: new DataView(stored.buffer), unpacked }
 }
 
 function createGroup(): SlotGroup {

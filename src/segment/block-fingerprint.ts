@@ -16,25 +16,24 @@ export class Fingerprint {
 const PRIME_1 = 0x9e3779b1
 const PRIME_2 = 0x85ebca77
 
-/** Of the first `length` bytes; `words`: the same memory in words. */
-export function fingerprint(
-  bytes: Uint8Array,
-  words: Int32Array,
-  length: number,
-  out: Fingerprint,
-): void {
-  const whole = (length >>> 4) << 2
+/**
+ * Of the `length` bytes from `at` on. A DataView, because blocks begin anywhere in what is read of a file; and checking one bound
+ * for each word is less work than what a typed array makes of it: 230 ns for 290, 2 KiB in a loop of nothing else.
+ */
+export function fingerprint(view: DataView, at: number, length: number, out: Fingerprint): void {
+  const end = at + length
+  const whole = at + ((length >>> 4) << 4)
   let a = length | 0
   let b = PRIME_1 | 0
   let c = PRIME_2 | 0
   let d = ~length
   let sum = length | 0
-  for (let i = 0; i < whole; i += 4) {
-    const w = words[i]!
-    const x = words[i + 1]!
-    const y = words[i + 2]!
-    const z = words[i + 3]!
-    // In pairs: one after the other they would wait for each other, 310 ns for 258.
+  for (let i = at; i < whole; i += 16) {
+    const w = view.getInt32(i, true)
+    const x = view.getInt32(i + 4, true)
+    const y = view.getInt32(i + 8, true)
+    const z = view.getInt32(i + 12, true)
+    // In pairs: one after the other they would wait for each other.
     sum = (sum + (((w + x) | 0) + ((y + z) | 0))) | 0
     a = Math.imul(a ^ w, PRIME_1)
     b = Math.imul(b ^ x, PRIME_1)
@@ -45,8 +44,8 @@ export function fingerprint(
     c = (c << 13) | (c >>> 19)
     d = (d << 13) | (d >>> 19)
   }
-  for (let i = whole << 2; i < length; i++) {
-    const byte = bytes[i]!
+  for (let i = whole; i < end; i++) {
+    const byte = view.getUint8(i)
     sum = (sum + byte) | 0
     a = Math.imul(a ^ byte, PRIME_1)
     a = (a << 13) | (a >>> 19)

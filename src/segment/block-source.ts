@@ -25,7 +25,7 @@ export class BlockSource {
    * only held against its checksum: 1 us, and not 0.3 us more.
    */
   readonly #isSound: Uint8Array
-  /** Two words a block; undefined before the first lookup that reads one. */
+  /** Two words a block; undefined before the first lookup or short range that reads one. */
   #fingerprints: Int32Array | undefined = undefined
   readonly #found: Fingerprint = new Fingerprint()
   /** Undefined when blocks are too large for it to be worth anything. */
@@ -83,20 +83,20 @@ export class BlockSource {
   }
 
   /**
-   * The same for lookups, which read the same blocks again and again: `bytes` from its beginning, `words` the same memory. A
-   * block that is what it was when its checksum was found good is good.
+   * The same for lookups and short ranges, which read the same blocks again and again; `view` is the memory of `bytes`. A block
+   * that is what it was when its checksum was found good is good.
    */
-  checkAgain(bytes: Uint8Array, words: Int32Array, block: number): void {
+  checkAgain(bytes: Uint8Array, view: DataView, at: number, block: number): void {
     const storedBytes = this.index.storedBytes(block)
     const found = this.#found
-    fingerprint(bytes, words, storedBytes, found)
-    const at = 2 * block
+    fingerprint(view, at, storedBytes, found)
+    const row = 2 * block
     const prints = (this.#fingerprints ??= new Int32Array(2 * this.index.count))
-    const isKnown = prints[at] === found.low && prints[at + 1] === found.high
+    const isKnown = prints[row] === found.low && prints[row + 1] === found.high
     if (isKnown && this.#isSound[block] === 1) return
-    this.check(bytes, 0, block)
-    prints[at] = found.low
-    prints[at + 1] = found.high
+    this.check(bytes, at, block)
+    prints[row] = found.low
+    prints[row + 1] = found.high
   }
 
   /** Checks the stored bytes at `at` and decompresses them to target[targetAt...]: `rawBytes[block]` bytes. */

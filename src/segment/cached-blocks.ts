@@ -131,11 +131,11 @@ export class CachedBlocks {
     rawBytes: number,
   ): void {
     const source = this.#source
-    const { stored, storedWords, unpacked } = cache.landing
+    const { stored, storedView, unpacked } = cache.landing
     let content = stored
     readFullySync(this.#file, content, 0, storedBytes, source.index.positions[block]!)
     if (source.isPlain(block)) {
-      source.checkAgain(content, storedWords, block)
+      source.checkAgain(content, storedView, 0, block)
     } else {
       source.unpack(content, 0, block, unpacked, 0)
       content = unpacked

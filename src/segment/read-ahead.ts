@@ -61,7 +61,10 @@ export class ReadAhead {
   from = 0
   /** The checksums of all blocks that are here were found good. */
   isSummed = false
+  /** The memory of `bytes`, when this is the first chunk of a short range: they read the same blocks again and again. */
+  view: DataView | undefined = undefined
   #to = 0
+  readonly #isShort: boolean
   /** Of the first chunk, and of one after a seek elsewhere. */
   readonly #firstReadBytes: number
   #nextReadBytes: number
@@ -75,8 +78,9 @@ export class ReadAhead {
   #isLoading = false
   #isClosed = false
 
-  constructor({ readAheadBytes, wantedBytes = FIRST_READ_BYTES, lent }: ReadAheadOptions) {
-    this.#firstReadBytes = Math.min(wantedBytes, SPARE_BYTES)
+  constructor({ readAheadBytes, wantedBytes, lent }: ReadAheadOptions) {
+    this.#isShort = wantedBytes !== undefined
+    this.#firstReadBytes = Math.min(wantedBytes ?? FIRST_READ_BYTES, SPARE_BYTES)
     this.#nextReadBytes = this.#firstReadBytes
     this.#lent = lent
     this.#readAheadBytes =
@@ -127,6 +131,7 @@ export class ReadAhead {
     // A chunk that is being written to is left to the garbage collector.
     if (!this.#isLoading) this.#giveBack(segment)
     this.bytes = EMPTY_BYTES
+    this.view = undefined
     this.#to = this.from
   }
 
@@ -174,9 +179,13 @@ export class ReadAhead {
     this.#to = plan.position + plan.length
     // All of the first chunk may never be wanted.
     const { first, last } = plan
+    const isFirst = this.#nextReadBytes <= this.#firstReadBytes
+    this.view =
+      isFirst && this.#isShort
+        ? new DataView(plan.bytes.buffer, plan.bytes.byteOffset, plan.length)
+        : undefined
     this.isSummed =
-      this.#nextReadBytes > this.#firstReadBytes &&
-      segment.source.areSummed(plan.bytes, 0, { first, last, wanted: last - first + 1 })
+      !isFirst && segment.source.areSummed(plan.bytes, 0, { first, last, wanted: last - first + 1 })
     this.#nextReadBytes = Math.min(this.#nextReadBytes * 2, this.#readAheadBytes)
   }
 

@@ -294,7 +294,8 @@ export class SegmentIterator extends EntryIterator implements BlockwiseIterator 
     }
     const at = index.positions[block]! - ahead.from
     if (source.isPlain(block)) {
-      source.check(ahead.bytes, at, block, ahead.isSummed)
+      if (ahead.view !== undefined) source.checkAgain(ahead.bytes, ahead.view, at, block)
+      else source.check(ahead.bytes, at, block, ahead.isSummed)
       ahead.enter(block)
       this.#adopt(block, ahead.bytes, at, rawBytes)
     } else {

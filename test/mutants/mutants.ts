@@ -221,8 +221,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/segment/block-source.ts',
     changes: [
       [
-        'const isKnown = prints[at] === found.low && prints[at + 1] === found.high',
-        'const isKnown = prints[at] !== 0',
+        'const isKnown = prints[row] === found.low && prints[row + 1] === found.high',
+        'const isKnown = prints[row] !== 0',
       ],
     ],
     tests: ['test/segment/block-fingerprint.test.ts'],

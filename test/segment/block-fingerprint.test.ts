@@ -9,7 +9,7 @@ const random = randomFrom(11)
 
 function printOf(bytes: Uint8Array, length = bytes.length): string {
   const print = new Fingerprint()
-  fingerprint(bytes, new Int32Array(bytes.buffer, 0, bytes.length >> 2), length, print)
+  fingerprint(new DataView(bytes.buffer), 0, length, print)
   return `${print.low} ${print.high}`
 }
 
@@ -86,6 +86,33 @@ test('a block that is damaged after it was read is found out when it is read aga
     expect(cache.misses).toBe(5)
     reader.close()
   }
+})
+
+test('so it is when a short range reads it again, wherever in the chunk it is', () => {
+  const segment = makeSegment(6, { entries: 60, keys: 60, valueBytesMax: 30 })
+  const written = writeSegment(segment, { blockBytes: 512 })
+  const cache = new BlockCache({ capacityBytes: 2 ** 16 })
+  const reader = new SegmentReader(written.fs.openRead(written.path), written.meta, cache)
+  reader.openSync()
+  const walk = (): number => {
+    const iterator = reader.iterator({ mayRead: true, wantedBytes: 8192 })
+    let seen = 0
+    for (iterator.seekToFirst(); iterator.valid; iterator.next()) seen++
+    iterator.close()
+    return seen
+  }
+  expect([walk(), walk()]).toEqual([60, 60])
+  expect(reader.blockCount).toBeGreaterThan(2)
+  const end = reader.footer.parts.dataBytes
+  for (let at = 0; at < end; at += 5) {
+    const good = written.bytes.subarray(at, at + 1)
+    written.fs.corrupt(written.path, at, Uint8Array.of(good[0]! ^ (1 << (at % 8))))
+    expect(codeOf(walk)).toBe('VARVE_CORRUPTION')
+    expect(codeOf(walk)).toBe('VARVE_CORRUPTION')
+    written.fs.corrupt(written.path, at, good)
+    expect(walk()).toBe(60)
+  }
+  reader.close()
 })
 
 function codeOf(run: () => unknown): string | undefined {
