@@ -17,6 +17,8 @@ import { EventTally } from './event-tally.ts'
 import { HistoryWriter } from './history-writer.ts'
 import type { FlushJob, JobContext, JobSteps, KeyspaceSettings } from './job.ts'
 import { JobFiles } from './job-files.ts'
+import { LogStretches } from './log-stretches.ts'
+import { OrdinalSet } from './ordinal-set.ts'
 import { type OpenSegment, SegmentSink } from './segment-sink.ts'
 import { SortedCover } from './sorted-cover.ts'
 
@@ -25,6 +27,8 @@ const ENTRY_WORK = 256
 const SLICE_WORK: number = 1024 * ENTRY_WORK
 /** One that is only taken note of. */
 const SUPERSEDED_WORK = 32
+/** One that goes to history as it stands in the arena. */
+const LOGGED_WORK = 32
 const FILES_SYNCED_TOGETHER = 16
 
 export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
@@ -201,47 +205,85 @@ class Flush {
   }
 
   *#writeHistory(keyspace: KeyspaceSettings, blobs: BlobSink, retired: OrdinalSet): JobSteps<void> {
-    const { memtable } = this
-    const { arena, commits, firstSeqno } = memtable
     const writer = new HistoryWriter(this.#segments, {
       keyspace,
       bands: this.#job.bands,
       segmentBytes: this.#job.segmentBytes,
       tally: this.#tally,
     })
-    let work = 0
-    for (let ordinal = retired.nextFrom(0); ordinal >= 0; ordinal = retired.nextFrom(ordinal + 1)) {
-      const kind = memtable.kindOf(ordinal)
-      const keyStart = memtable.keyStart(ordinal)
-      const keyEnd = memtable.keyEnd(ordinal)
-      const valueStart = memtable.valueStart(ordinal)
-      const valueEnd = memtable.valueEnd(ordinal)
-      const seqno = firstSeqno + ordinal
-      const id = this.#commitOf[ordinal]!
-      if (blobs.concerns(kind, valueEnd - valueStart)) {
-        blobs.place(seqno, kind, arena, valueStart, valueEnd)
-        writer.add(
-          arena,
-          keyStart,
-          keyEnd,
-          seqno,
-          blobs.kind,
-          blobs.bytes,
-          blobs.start,
-          blobs.end,
-          commits,
-          id,
-        )
-      } else {
-        writer.add(arena, keyStart, keyEnd, seqno, kind, arena, valueStart, valueEnd, commits, id)
-      }
-      work += ENTRY_WORK + valueEnd - valueStart
-      if (work >= SLICE_WORK) {
-        work = 0
-        yield undefined
-      }
+    // Where blocks are compressed, each entry is encoded.
+    const stretches =
+      keyspace.compression === 'none'
+        ? new LogStretches(this.memtable, { retired, commitOf: this.#commitOf, blobs })
+        : undefined
+    for (let ordinal = retired.nextFrom(0); ordinal >= 0; ) {
+      ordinal = this.#retireSlice(ordinal, writer, { retired, stretches, blobs })
+      yield undefined
     }
     writer.finish()
+  }
+
+  /** Writes retired operations from ordinal `first` on; returns the next one, -1 at the end. */
+  #retireSlice(
+    first: number,
+    writer: HistoryWriter,
+    from: { retired: OrdinalSet; stretches: LogStretches | undefined; blobs: BlobSink },
+  ): number {
+    const { retired, stretches, blobs } = from
+    const { commits, firstSeqno } = this.memtable
+    let ordinal = first
+    let work = 0
+    while (ordinal >= 0 && work < SLICE_WORK) {
+      let end = -1
+      if (stretches !== undefined) {
+        const { block } = stretches
+        const next = stretches.take(ordinal, writer.bandEndOf(firstSeqno + ordinal) - firstSeqno)
+        work += block.count * LOGGED_WORK
+        if (stretches.judge()) {
+          writer.addLogBlock(block, commits)
+          work += block.end - block.start
+          ordinal = next
+          continue
+        }
+        end = block.count > 0 ? next : retired.nextFrom(ordinal + 1)
+      }
+      for (; ordinal >= 0 && ordinal !== end && work < SLICE_WORK; ) {
+        work += ENTRY_WORK + this.#retire(ordinal, writer, blobs)
+        ordinal = retired.nextFrom(ordinal + 1)
+      }
+    }
+    return ordinal
+  }
+
+  /** Writes one operation; returns the length of its value. */
+  #retire(ordinal: number, writer: HistoryWriter, blobs: BlobSink): number {
+    const { memtable } = this
+    const { arena, commits } = memtable
+    const kind = memtable.kindOf(ordinal)
+    const keyStart = memtable.keyStart(ordinal)
+    const keyEnd = memtable.keyEnd(ordinal)
+    const valueStart = memtable.valueStart(ordinal)
+    const valueEnd = memtable.valueEnd(ordinal)
+    const seqno = memtable.firstSeqno + ordinal
+    const id = this.#commitOf[ordinal]!
+    if (blobs.concerns(kind, valueEnd - valueStart)) {
+      blobs.place(seqno, kind, arena, valueStart, valueEnd)
+      writer.add(
+        arena,
+        keyStart,
+        keyEnd,
+        seqno,
+        blobs.kind,
+        blobs.bytes,
+        blobs.start,
+        blobs.end,
+        commits,
+        id,
+      )
+    } else {
+      writer.add(arena, keyStart, keyEnd, seqno, kind, arena, valueStart, valueEnd, commits, id)
+    }
+    return valueEnd - valueStart
   }
 }
 
@@ -338,32 +380,6 @@ class FlushOutput implements SortedOutput {
       this.#segment = this.#segments.open(this.#keyspace, 'key')
     }
     if (this.#segment !== undefined) this.#segments.close(this.#segment, 0, ranges)
-  }
-}
-
-/** Ordinals of a memtable, a bit each: collected in any order, walked in ascending order. */
-class OrdinalSet {
-  readonly #words: Int32Array
-
-  constructor(count: number) {
-    this.#words = new Int32Array((count + 31) >>> 5)
-  }
-
-  add(ordinal: number): void {
-    this.#words[ordinal >>> 5]! |= 1 << (ordinal & 31)
-  }
-
-  /** The smallest one at or above `from`; -1: none. */
-  nextFrom(from: number): number {
-    const words = this.#words
-    let at = from >>> 5
-    if (at >= words.length) return -1
-    let word = words[at]! & (-1 << (from & 31))
-    while (word === 0) {
-      if (++at === words.length) return -1
-      word = words[at]!
-    }
-    return at * 32 + 31 - Math.clz32(word & -word)
   }
 }
 

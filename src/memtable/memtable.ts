@@ -285,11 +285,14 @@ export class Memtable {
 
   // ---------------------------------------------------------------------------------------------- by ordinal
 
+  arenaOffsetOf(ordinal: number): number {
+    return this.#log.offsetOf(ordinal)
+  }
+
   keyspaceOf(ordinal: number): number {
     return this.#read(ordinal).keyspaceId
   }
 
-  /** Kind and flags. */
   kindOf(ordinal: number): number {
     return this.#read(ordinal).kind
   }

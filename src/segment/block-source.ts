@@ -10,6 +10,7 @@ import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
 import { CODEC_NONE, decompress } from '../block/codec.ts'
 import { Fingerprint, fingerprint } from './block-fingerprint.ts'
 import type { BlockIndex } from './block-index.ts'
+import { CODEC_LOG, expandLogBlock, type LogBlockWalk } from './log-block.ts'
 
 /** A run of larger blocks is not summed as one: what its calls cost is little beside the bytes. */
 const RUN_BLOCK_BYTES_MAX = 2 ** 14
@@ -99,6 +100,31 @@ export class BlockSource {
     prints[row + 1] = found.high
   }
 
+  /**
+   * Whether the stored bytes at `at`, which are checked, are a block in the form of the log; its entries are read where they stand by
+   * `walk`, which begins with it.
+   */
+  walkLog(
+    bytes: Uint8Array,
+    at: number,
+    block: number,
+    walk: LogBlockWalk,
+    isSummed: boolean,
+  ): boolean {
+    if (this.#checkStored(bytes, at, block, isSummed) !== CODEC_LOG) return false
+    const end = at + this.index.storedBytes(block) - BLOCK_TRAILER_BYTES
+    const entries = this.index.firstOrdinals[block + 1]! - this.index.firstOrdinals[block]!
+    if (!walk.begin(bytes, at, end) || walk.count !== entries) {
+      this.#fail(block, `a block in the form of the log does not have ${entries} entries`)
+    }
+    return true
+  }
+
+  /** `walk` found what cannot be. */
+  failWalk(block: number): never {
+    this.#fail(block, 'a block in the form of the log is damaged')
+  }
+
   /** Checks the stored bytes at `at` and decompresses them to target[targetAt...]: `rawBytes[block]` bytes. */
   unpack(
     bytes: Uint8Array,
@@ -112,7 +138,11 @@ export class BlockSource {
     const end = at + this.index.storedBytes(block) - BLOCK_TRAILER_BYTES
     const rawBytes = this.index.rawBytes(block)
     if (codec === CODEC_NONE) this.#fail(block, 'a block that is not compressed has another size')
-    if (!decompress(codec, bytes, at, end, target, targetAt, rawBytes)) {
+    const isUnpacked =
+      codec === CODEC_LOG
+        ? expandLogBlock(bytes, at, end, target, targetAt, rawBytes)
+        : decompress(codec, bytes, at, end, target, targetAt, rawBytes)
+    if (!isUnpacked) {
       this.#fail(block, `a block does not decompress to ${rawBytes} bytes with codec ${codec}`)
     }
     this.#checkBlock(target, targetAt, block)

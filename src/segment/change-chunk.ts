@@ -37,6 +37,7 @@ import { NO_GAPS, readRice, RICE_PARAMETER_MAX, ricePacking, writeGaps } from '.
 
 export const CHUNK_EVENTS = 2048
 const ASCENDING = 0x80
+const COMMIT_STRIDE = 32
 
 /**
  * Events in seqno order. What is needed once a commit only stays in the order in which the events were collected:
@@ -45,6 +46,8 @@ const ASCENDING = 0x80
 export interface SortedEvents {
   readonly seqnos: Float64Array
   readonly ordinals: Int32Array
+  /** Ordinals ascend: entries are in the order of their seqnos, as in history. */
+  readonly isInOrder: boolean
   readonly rows: Int32Array
   readonly commitIds: Int32Array
   readonly tableIds: Uint16Array
@@ -78,7 +81,11 @@ export function encodeChunk(
 ): ByteWriter {
   const { seqnos, ordinals } = events
   const parameter = ricePacking(seqnos, from, to)
-  const packing = ordinalPacking(ordinals, from, to)
+  const first = ordinals[from]!
+  const isRun = events.isInOrder && ordinals[to - 1]! - first === to - 1 - from
+  const packing = isRun
+    ? { ascending: true, base: first, width: 0 }
+    : ordinalPacking(ordinals, from, to)
   const run = collectCommits(events, from, to)
   const { metas } = run
   const timeMs = run.tables[0]!.timeMs[run.commitIds[0]!]!
@@ -173,7 +180,11 @@ function collectCommits(events: SortedEvents, from: number, to: number): CommitR
   const ids = new Map<string, number>()
   let commitEnd = 0
   for (let i = from; i < to; i++) {
-    if (seqnos[i]! < commitEnd) continue
+    if (seqnos[i]! < commitEnd) {
+      // Most of the events of a large commit are passed over in strides.
+      while (i + COMMIT_STRIDE < to && seqnos[i + COMMIT_STRIDE]! < commitEnd) i += COMMIT_STRIDE
+      continue
+    }
     const row = rows[i]!
     const table = events.tables[tableIds[row]!]!
     const commitId = commitIds[row]!

@@ -12,6 +12,7 @@
  *
  * A scan reads the directory once, uses its columns where they stand, and then reads only the chunks that hold seqnos it wants.
  */
+import { assert } from '../base/assert.ts'
 import { EMPTY_BYTES, U48_MAX, writeU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import type { CommitTable } from '../base/commit-table.ts'
@@ -26,101 +27,184 @@ import {
   writeF64Column,
   writeU32Column,
 } from './columns.ts'
+import type { LogBlock } from './log-block.ts'
 import { type SortedSeqnos, sortSeqnos } from './seqno-sort.ts'
 import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
 /** What is not touched costs nothing, each copy does. */
 const GROWTH = 4
+const ROWS_FIRST = 1024
+/** Whole chunks; what is hot stays in the cache. */
+const ROWS_IN_ORDER: number = 4 * CHUNK_EVENTS
 
-/** Collects the events of a segment in the order of its entries, and writes them in seqno order. */
+interface Chunk {
+  readonly bytes: Buffer
+  readonly firstSeqno: number
+  readonly lastSeqno: number
+  readonly events: number
+}
+
+/**
+ * Collects the events of a segment in the order of its entries, and writes them in seqno order. Where that is one order, as in
+ * history, chunks are encoded as they fill, and no more than a few chunks' events are held.
+ */
 export class ChangeIndexBuilder {
-  count = 0
-  #seqnos: Float64Array = new Float64Array(1024)
-  #ordinals: Int32Array = new Int32Array(1024)
-  #commitIds: Int32Array = new Int32Array(1024)
-  #tableIds: Uint16Array = new Uint16Array(1024)
+  /** Of all events; 0 when there are none. After `chunks` has run. */
+  firstSeqno = 0
+  lastSeqno = 0
+  readonly #seed: number
+  readonly #isInOrder: boolean
+  readonly #bits: BitWriter = new BitWriter()
+  /** Chunks with their checksums, in order. */
+  readonly #chunks: Chunk[] = []
+  /** Events in `#chunks`. */
+  #encoded = 0
+  /** Events that were not encoded yet, and their columns. */
+  #rows = 0
+  #seqnos: Float64Array
+  #ordinals: Int32Array
+  #commitIds: Int32Array
+  #tableIds: Uint16Array
   readonly #tables: CommitTable[] = []
   #table: CommitTable | undefined
   #tableId = 0
   #isSorted = true
-  #firstSeqno = 0
-  #lastSeqno = 0
+  /** 0, 1, 2 … */
+  #identity: Int32Array = new Int32Array(0)
 
-  /** Of all events; 0 when there are none. After `chunks` has run. */
-  get firstSeqno(): number {
-    return this.#firstSeqno
+  /** `seed` of checksums. `isInOrder`: events will come in the order of their seqnos. */
+  constructor(options: { seed: number; isInOrder: boolean }) {
+    this.#seed = options.seed
+    this.#isInOrder = options.isInOrder
+    const capacity = options.isInOrder ? ROWS_IN_ORDER : ROWS_FIRST
+    this.#seqnos = new Float64Array(capacity)
+    this.#ordinals = new Int32Array(capacity)
+    this.#commitIds = new Int32Array(capacity)
+    this.#tableIds = new Uint16Array(capacity)
   }
 
-  get lastSeqno(): number {
-    return this.#lastSeqno
+  get count(): number {
+    return this.#encoded + this.#rows
   }
 
   add(seqno: number, ordinal: number, commits: CommitTable, commitId: number): void {
-    const at = this.count
-    if (at === this.#seqnos.length) this.#grow()
-    if (commits !== this.#table) {
-      this.#table = commits
-      this.#tableId = this.#tables.indexOf(commits)
-      if (this.#tableId < 0) this.#tableId = this.#tables.push(commits) - 1
-    }
+    if (this.#rows === this.#seqnos.length) this.#makeRoom()
+    const at = this.#rows
+    if (commits !== this.#table) this.#changeTable(commits)
     if (at > 0 && this.#isSorted && seqno < this.#seqnos[at - 1]!) this.#isSorted = false
     this.#seqnos[at] = seqno
     this.#ordinals[at] = ordinal
     this.#commitIds[at] = commitId
     this.#tableIds[at] = this.#tableId
-    this.count = at + 1
+    this.#rows = at + 1
+  }
+
+  /** The entries of `block`, which have ordinals from `ordinal` on. */
+  addBlock(block: LogBlock, ordinal: number, commits: CommitTable): void {
+    assert(this.#isInOrder, 'blocks in the form of the log are history')
+    if (commits !== this.#table) this.#changeTable(commits)
+    for (let done = 0; done < block.count; ) {
+      if (this.#rows === this.#seqnos.length) this.#makeRoom()
+      const count = Math.min(block.count - done, this.#seqnos.length - this.#rows)
+      this.#addPart(block, { from: done, count }, ordinal)
+      done += count
+    }
+  }
+
+  #addPart(block: LogBlock, part: { from: number; count: number }, ordinal: number): void {
+    const { numbers, commitOf, firstOrdinal, firstSeqno } = block
+    const [seqnos, ordinals, commitIds] = [this.#seqnos, this.#ordinals, this.#commitIds]
+    const { from, count } = part
+    const at = this.#rows
+    for (let i = 0; i < count; i++) {
+      const number = numbers[from + i]!
+      seqnos[at + i] = firstSeqno + number
+      ordinals[at + i] = ordinal + from + i
+      commitIds[at + i] = commitOf[firstOrdinal + number]!
+    }
+    this.#tableIds.fill(this.#tableId, at, at + count)
+    this.#rows = at + count
   }
 
   /**
-   * The encoded chunks with their checksums, one at a time (valid until the next), the first of which goes to `position` of the
-   * file; then as result the directory, empty where there are no events. Between longer steps `undefined`.
+   * The encoded chunks with their checksums, the first of which goes to `position` of the file; then as result the directory, empty
+   * where there are no events. Between longer steps `undefined`.
    */
-  *chunks(seed: number, position: number): Generator<Buffer | undefined, Buffer> {
-    const events = yield* this.#sort()
-    const positions = [position]
-    const firstSeqnos: number[] = []
-    const lastSeqnos: number[] = []
-    const counts: number[] = []
-    const bits = new BitWriter()
-    for (let from = 0; from < this.count; from += CHUNK_EVENTS) {
-      const to = Math.min(from + CHUNK_EVENTS, this.count)
-      const writer = encodeChunk(events, from, to, bits)
-      writer.u32(checksum(writer.bytes(), 0, writer.length, seed))
-      positions.push(positions.at(-1)! + writer.length)
-      firstSeqnos.push(events.seqnos[from]!)
-      lastSeqnos.push(events.seqnos[to - 1]!)
-      counts.push(to - from)
-      yield writer.bytes()
+  *chunks(position: number): Generator<Buffer | undefined, Buffer> {
+    for (const { bytes } of this.#chunks) yield bytes
+    if (this.#rows > 0) {
+      const events = this.#isSorted ? this.#ascending() : yield* this.#sort()
+      for (let from = 0; from < this.#rows; from += CHUNK_EVENTS) {
+        yield this.#encode(events, from, Math.min(from + CHUNK_EVENTS, this.#rows))
+      }
     }
-    const chunks = counts.length
-    const directory = Buffer.alloc(chunks === 0 ? 0 : directoryBytes(chunks))
-    if (chunks === 0) return directory
-    let at = writeF64Column(directory, 0, positions, chunks + 1)
-    at = writeF64Column(directory, at, firstSeqnos, chunks)
-    at = writeF64Column(directory, at, lastSeqnos, chunks)
-    writeU32Column(directory, at, counts, chunks)
-    return directory
+    const chunks = this.#chunks
+    if (chunks.length === 0) return EMPTY_BYTES
+    this.firstSeqno = chunks[0]!.firstSeqno
+    this.lastSeqno = chunks.at(-1)!.lastSeqno
+    return encodeDirectory(chunks, position)
+  }
+
+  /** Events [from, to) of the rows. */
+  #encode(events: SortedEvents, from: number, to: number): Buffer {
+    const writer = encodeChunk(events, from, to, this.#bits)
+    writer.u32(checksum(writer.bytes(), 0, writer.length, this.#seed))
+    const bytes = writer.bytes()
+    const firstSeqno = events.seqnos[from]!
+    const lastSeqno = events.seqnos[to - 1]!
+    this.#chunks.push({ bytes, firstSeqno, lastSeqno, events: to - from })
+    return bytes
+  }
+
+  /** Rows are full. */
+  #makeRoom(): void {
+    if (!this.#isInOrder) {
+      this.#grow()
+      return
+    }
+    const events = this.#ascending()
+    for (let from = 0; from < this.#rows; from += CHUNK_EVENTS) {
+      this.#encode(events, from, from + CHUNK_EVENTS)
+    }
+    this.#encoded += this.#rows
+    this.#rows = 0
+  }
+
+  /** Rows as they are, which have come in the order of their seqnos. */
+  #ascending(): SortedEvents {
+    const before = this.#chunks.at(-1)?.lastSeqno ?? 0
+    assert(this.#isSorted && this.#seqnos[0]! > before, 'events come in the order of their seqnos')
+    const capacity = this.#seqnos.length
+    if (this.#identity.length < capacity)
+      this.#identity = Int32Array.from({ length: capacity }, (_, i) => i)
+    return this.#columns({ seqnos: this.#seqnos, rows: this.#identity }, this.#ordinals)
   }
 
   *#sort(): Generator<undefined, SortedEvents> {
-    const { count } = this
-    let sorted: SortedSeqnos
-    if (this.#isSorted) {
-      sorted = { seqnos: this.#seqnos, rows: ascending(count) }
-    } else {
-      sorted = yield* sortSeqnos(this.#seqnos, count)
-    }
-    const { seqnos, rows } = sorted
-    let ordinals = rows
+    const count = this.#rows
+    const sorted = yield* sortSeqnos(this.#seqnos, count)
     // When every entry is an event, the ordinal of an event is its row.
-    if (count > 0 && this.#ordinals[count - 1] !== count - 1) {
-      ordinals = permuted(this.#ordinals, rows)
-      yield undefined
+    if (this.#ordinals[count - 1] === count - 1) return this.#columns(sorted, sorted.rows)
+    const ordinals = permuted(this.#ordinals, sorted.rows)
+    yield undefined
+    return this.#columns(sorted, ordinals)
+  }
+
+  #columns(sorted: SortedSeqnos, ordinals: Int32Array): SortedEvents {
+    return {
+      ...sorted,
+      ordinals,
+      isInOrder: this.#isSorted,
+      commitIds: this.#commitIds,
+      tableIds: this.#tableIds,
+      tables: this.#tables,
     }
-    this.#lastSeqno = count === 0 ? 0 : seqnos[count - 1]!
-    this.#firstSeqno = count === 0 ? 0 : seqnos[0]!
-    const [commitIds, tableIds, tables] = [this.#commitIds, this.#tableIds, this.#tables]
-    return { seqnos, ordinals, rows, commitIds, tableIds, tables }
+  }
+
+  #changeTable(commits: CommitTable): void {
+    this.#table = commits
+    this.#tableId = this.#tables.indexOf(commits)
+    if (this.#tableId < 0) this.#tableId = this.#tables.push(commits) - 1
   }
 
   #grow(): void {
@@ -138,12 +222,6 @@ export class ChangeIndexBuilder {
     tableIds.set(this.#tableIds)
     this.#tableIds = tableIds
   }
-}
-
-function ascending(count: number): Int32Array {
-  const rows = new Int32Array(count)
-  for (let i = 0; i < count; i++) rows[i] = i
-  return rows
 }
 
 function permuted(column: Int32Array, rows: Int32Array): Int32Array {
@@ -231,6 +309,22 @@ export class ChangeDirectory {
     }
     return low
   }
+}
+
+function encodeDirectory(chunks: readonly Chunk[], position: number): Buffer {
+  const positions = [position]
+  for (const { bytes } of chunks) positions.push(positions.at(-1)! + bytes.length)
+  const count = chunks.length
+  const directory = Buffer.alloc(directoryBytes(count))
+  let at = writeF64Column(directory, 0, positions, count + 1)
+  at = writeF64Column(directory, at, column(chunks, 'firstSeqno'), count)
+  at = writeF64Column(directory, at, column(chunks, 'lastSeqno'), count)
+  writeU32Column(directory, at, column(chunks, 'events'), count)
+  return directory
+}
+
+function column(chunks: readonly Chunk[], name: 'firstSeqno' | 'lastSeqno' | 'events'): number[] {
+  return chunks.map((chunk) => chunk[name])
 }
 
 function directoryBytes(chunks: number): number {

@@ -6,6 +6,7 @@ import { assert } from '../base/assert.ts'
 import { entryOffset, firstKeyAt } from '../block/block-search.ts'
 import { type ByteSource, readFully, readFullySync } from '../block/read-fully.ts'
 import type { BlockSource } from './block-source.ts'
+import { LogBlockWalk } from './log-block.ts'
 import type { GatherTarget } from './gather-target.ts'
 
 export interface GatherResult {
@@ -47,6 +48,7 @@ export async function gatherEntries(
   let bytesRead = 0
   let block = 0
   const plan = { first: 0, last: 0, wanted: 0 }
+  const walk = new LogBlockWalk()
   while (gathered < count && !target.isFull) {
     const ordinal = ordinals[gathered]!
     assert(ordinal < firstOrdinals[index.count]!, 'ordinals are those of the segment')
@@ -75,6 +77,7 @@ export async function gatherEntries(
         count,
         target,
         isSummed,
+        walk,
       })
     }
   }
@@ -114,6 +117,15 @@ function planRun(
   }
 }
 
+/** Which of the ordinals are to be taken, and to where. */
+interface Rows {
+  readonly from: number
+  readonly count: number
+  readonly target: GatherTarget
+  readonly isSummed: boolean
+  readonly walk: LogBlockWalk
+}
+
 /** Copies the wanted entries of one block; returns the index of the first ordinal that is not in it or did not fit. */
 function takeFromBlock(
   source: BlockSource,
@@ -122,21 +134,25 @@ function takeFromBlock(
   storedAt: number,
   endOrdinal: number,
   ordinals: Int32Array,
-  rows: { from: number; count: number; target: GatherTarget; isSummed: boolean },
+  rows: Rows,
 ): number {
   const { target, count, isSummed } = rows
   const { index } = source
+  const isPlain = source.isPlain(block)
+  if (!isPlain && source.walkLog(stored, storedAt, block, rows.walk, isSummed)) {
+    return takeFromLog(source, block, endOrdinal, ordinals, rows)
+  }
   const rawBytes = index.rawBytes(block)
   const firstOrdinal = index.firstOrdinals[block]!
   let bytes = stored
   let start = storedAt
-  if (source.isPlain(block)) {
+  if (isPlain) {
     source.check(stored, storedAt, block, isSummed)
   } else {
     const isOwn = rawBytes > target.rawBytes
     bytes = isOwn ? Buffer.allocUnsafeSlow(rawBytes) : target.bytes
     start = isOwn ? 0 : target.readBytes
-    source.unpack(stored, storedAt, block, bytes, start, isSummed)
+    source.unpack(stored, storedAt, block, bytes, start, true)
   }
   const end = start + rawBytes
   const keyAt = firstKeyAt(bytes, start)
@@ -147,6 +163,31 @@ function takeFromBlock(
     copyEntry(bytes, at, keyAt, target, isInside)
     // Adding a row may have given the arena a larger array, with the block in it at the same place.
     if (isInside) bytes = target.bytes
+    i++
+    assert(i === count || ordinals[i]! > ordinals[i - 1]!, 'ordinals ascend')
+  }
+  return i
+}
+
+/** The same for a block in the form of the log, on which `walk` stands. */
+function takeFromLog(
+  source: BlockSource,
+  block: number,
+  endOrdinal: number,
+  ordinals: Int32Array,
+  rows: Rows,
+): number {
+  const { target, count, walk } = rows
+  const isInside = walk.bytes === target.bytes
+  let passed = source.index.firstOrdinals[block]!
+  let i = rows.from
+  while (i < count && ordinals[i]! < endOrdinal && !target.isFull) {
+    for (; passed <= ordinals[i]!; passed++) if (!walk.next()) source.failWalk(block)
+    const { keyAt, keyBytes, valueBytes } = walk
+    const to = target.add(keyBytes, valueBytes, walk.kind, walk.seqno, keyAt & 3)
+    // Adding a row may have given the arena a larger array, with the block in it at the same place.
+    if (isInside) walk.bytes = target.bytes
+    copyTo(target, to, walk.bytes, keyAt, keyBytes + valueBytes, isInside)
     i++
     assert(i === count || ordinals[i]! > ordinals[i - 1]!, 'ordinals ascend')
   }
@@ -191,8 +232,25 @@ function copyEntry(
   const suffixAt = at + 7
   const keyAt = target.add(shared + rest, valueBytes, kind, seqno, (suffixAt - shared) & 3)
   // The rest of the key and the value lie side by side in both places.
-  const to = keyAt + shared
-  const length = rest + valueBytes
+  copyTo(target, keyAt + shared, bytes, suffixAt, rest + valueBytes, isInside)
+  const into = target.bytes
+  let i = 0
+  if (isInside) {
+    const { view } = target
+    for (; i + 4 <= shared; i += 4) view.setInt32(keyAt + i, view.getInt32(firstKey + i))
+  }
+  for (; i < shared; i++) into[keyAt + i] = bytes[firstKey + i]!
+}
+
+/** Copies `length` bytes to a place that `target` gave, of the same alignment. `isInside`: `bytes` are its own. */
+function copyTo(
+  target: GatherTarget,
+  to: number,
+  bytes: Uint8Array,
+  suffixAt: number,
+  length: number,
+  isInside: boolean,
+): void {
   const into = target.bytes
   if (!isInside) {
     into.set(bytes.subarray(suffixAt, suffixAt + length), to)
@@ -214,12 +272,6 @@ function copyEntry(
     }
     for (; i < end; i++) words[i + shift] = words[i]!
   }
-  let i = 0
-  if (isInside) {
-    const { view } = target
-    for (; i + 4 <= shared; i += 4) view.setInt32(keyAt + i, view.getInt32(firstKey + i))
-  }
-  for (; i < shared; i++) into[keyAt + i] = bytes[firstKey + i]!
 }
 
 /** Sets the bit; true when it was not set. */

@@ -29,7 +29,7 @@ export interface SegmentMeta {
   readonly derivedEntries: number
   /** Superseded versions that are only here because a snapshot saw them; rewritten once it is closed. */
   readonly heldEntries: number
-  /** Smallest and largest key of the point entries; undefined when there are none. */
+  /** Smallest and largest key of the point entries; undefined when there are none, and in order 'seqno'. */
   readonly firstKey: Uint8Array | undefined
   readonly lastKey: Uint8Array | undefined
   /** Fragments of range tombstones; all derived. */

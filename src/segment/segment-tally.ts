@@ -2,7 +2,7 @@
  * What is counted over the entries of a segment, by its writer and again by verify: everything in SegmentMeta that is not
  * known beforehand.
  */
-import { compare, compareBytes } from '../base/bytes.ts'
+import { compare } from '../base/bytes.ts'
 import {
   FLAG_BLOB,
   FLAG_DERIVED,
@@ -13,6 +13,7 @@ import {
 } from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
 import { blobFrameBytes, decodeBlobReference } from '../block/blob-reference.ts'
+import type { LogBlock } from './log-block.ts'
 import type { BlobReference, SegmentMeta } from './segment-meta.ts'
 
 type Tallied =
@@ -43,12 +44,8 @@ export class SegmentTally {
   #coverEnd: Uint8Array | undefined
   readonly #blobs: Map<number, number> = new Map()
   readonly #byKey: boolean
-  /** Of first and last key, as big-endian numbers; nothing lies between equal ones. */
-  #sharedWords: readonly number[] = []
-  #firstWord = 0
-  #lastWord = 0
 
-  /** `byKey`: entries come in key order, and `lastKey` is set from outside. */
+  /** `byKey`: entries come in key order, and `lastKey` is set from outside. Of history nobody asks where its keys lie. */
   constructor(options: { byKey: boolean }) {
     this.#byKey = options.byKey
   }
@@ -79,12 +76,18 @@ export class SegmentTally {
       if (this.#byKey) return 'is a range delete outside history'
       const end = (kind & FLAG_OPEN_END) !== 0 ? undefined : value.subarray(valueStart, valueEnd)
       this.#addCover(key.subarray(keyStart, keyEnd), end)
-    } else if (!this.#byKey) {
-      this.#addUnorderedKey(key, keyStart, keyEnd)
-    } else if (this.firstKey === undefined) {
+    } else if (this.#byKey && this.firstKey === undefined) {
       this.firstKey = Buffer.from(key.subarray(keyStart, keyEnd))
     }
     return undefined
+  }
+
+  /** Counts the entries of `block`. */
+  countLogged(block: LogBlock): void {
+    this.entries += block.count
+    this.pointTombstones += block.pointTombstones
+    if (block.firstSeqno < this.minSeqno) this.minSeqno = block.firstSeqno
+    if (block.lastSeqno > this.maxSeqno) this.maxSeqno = block.lastSeqno
   }
 
   /** The counts, with `ranges` taken in. */
@@ -113,42 +116,6 @@ export class SegmentTally {
     }
   }
 
-  #addUnorderedKey(key: Uint8Array, start: number, end: number): void {
-    if (this.#isWithin(key, start, end)) return
-    const first = this.firstKey
-    if (first === undefined || compareBytes(key, start, end, first, 0, first.length) < 0) {
-      this.firstKey = Buffer.from(key.subarray(start, end))
-    }
-    const last = this.lastKey
-    if (last === undefined || compareBytes(key, start, end, last, 0, last.length) > 0) {
-      this.lastKey = Buffer.from(key.subarray(start, end))
-    }
-    this.#noteSpan(this.firstKey!, this.lastKey!)
-  }
-
-  /** Whether the key's first words alone show that it lies between first and last key: true of nearly all. False says nothing. */
-  #isWithin(key: Uint8Array, start: number, end: number): boolean {
-    const shared = this.#sharedWords
-    if (end - start < 4 * shared.length + 4) return false
-    let at = start
-    for (let i = 0; i < shared.length; i++) {
-      if (wordAt(key, at) !== shared[i]) return false
-      at += 4
-    }
-    const word = wordAt(key, at)
-    return word > this.#firstWord && word < this.#lastWord
-  }
-
-  /** The words that these keys share, and the first ones in which they differ, where both have one. */
-  #noteSpan(first: Uint8Array, last: Uint8Array): void {
-    const words = Math.min(first.length, last.length) >> 2
-    let shared = 0
-    while (shared < words && wordAt(first, 4 * shared) === wordAt(last, 4 * shared)) shared++
-    this.#sharedWords = Array.from({ length: shared }, (_, i) => wordAt(first, 4 * i))
-    this.#firstWord = shared < words ? wordAt(first, 4 * shared) : 0
-    this.#lastWord = shared < words ? wordAt(last, 4 * shared) : 0
-  }
-
   /** Widens the cover by [start, end); `end` undefined: to the end of the keyspace. */
   #addCover(start: Uint8Array, end: Uint8Array | undefined): void {
     if (!this.#hasCover || compare(start, this.#coverStart!) < 0) {
@@ -167,9 +134,4 @@ export class SegmentTally {
   #addBlob(file: number, bytes: number): void {
     this.#blobs.set(file, (this.#blobs.get(file) ?? 0) + bytes)
   }
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  const word = (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
-  return word >>> 0
 }

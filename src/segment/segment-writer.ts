@@ -12,7 +12,7 @@
  * makes a larger block, alone. A very large value does not go through the buffer at all.
  */
 import { assert, paranoid } from '../base/assert.ts'
-import { compareBytes, copyBytes, EMPTY_BYTES, writeU32 } from '../base/bytes.ts'
+import { copyBytes, EMPTY_BYTES, writeU32 } from '../base/bytes.ts'
 import { checksum } from '../base/checksum.ts'
 import { type CommitTable, NO_COMMIT } from '../base/commit-table.ts'
 import { FLAG_DERIVED } from '../base/entry-kind.ts'
@@ -31,6 +31,8 @@ import { BlockIndexBuilder } from './block-index.ts'
 import { BloomBuilder } from './bloom-filter.ts'
 import { ChangeIndexBuilder, sealSection } from './change-index.ts'
 import { CHUNK_EVENTS } from './change-chunk.ts'
+import { EntryOrder } from './entry-order.ts'
+import type { LogBlock } from './log-block.ts'
 import { encodeFooter, type SegmentParts } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
 import { SeparatorsBuilder } from './separators.ts'
@@ -65,10 +67,10 @@ export class SegmentWriter {
   readonly #index: BlockIndexBuilder = new BlockIndexBuilder()
   readonly #separators: SeparatorsBuilder | undefined
   readonly #bloom: BloomBuilder | undefined
-  readonly #changes: ChangeIndexBuilder = new ChangeIndexBuilder()
+  readonly #changes: ChangeIndexBuilder
   readonly #tally: SegmentTally
   readonly #hash: KeyHash = new KeyHash()
-  readonly #isParanoid: boolean = paranoid()
+  readonly #order: EntryOrder | undefined
   /** Position in the file of the buffer's first byte. */
   #written = 0
   #ranges: FragmentedRanges | undefined
@@ -77,8 +79,6 @@ export class SegmentWriter {
   #lastKeyBytes = 0
   /** Seqno of the last entry added. */
   #lastSeqno = 0
-  /** The last entry added, while the order of every entry is checked. */
-  #previous: { key: Buffer; seqno: number } | undefined
   /** What stands between the block before and the one being built: so many bytes, -1 where there is no block before. */
   #separator: Uint8Array = new Uint8Array(KEY_BYTES_FIRST)
   #separatorBytes = -1
@@ -95,7 +95,9 @@ export class SegmentWriter {
     this.#compressor = new BlockCompressor(options.compression)
     this.#separators = byKey ? new SeparatorsBuilder() : undefined
     this.#bloom = byKey ? new BloomBuilder(options.bloomBitsPerKey) : undefined
+    this.#changes = new ChangeIndexBuilder({ seed: this.#seed, isInOrder: !byKey })
     this.#tally = new SegmentTally({ byKey })
+    this.#order = paranoid() ? new EntryOrder(options.order) : undefined
   }
 
   /** Entries so far. */
@@ -131,7 +133,7 @@ export class SegmentWriter {
     const builder = this.#builder
     const tally = this.#tally
     const byKey = this.#bloom !== undefined
-    if (this.#isParanoid) this.#checkOrder(key, keyStart, keyEnd, seqno)
+    this.#order?.check(key, keyStart, keyEnd, seqno)
     let tag = 0
     if (this.#bloom !== undefined) {
       const hash = this.#hash
@@ -161,6 +163,29 @@ export class SegmentWriter {
     assert(problem === undefined, problem ?? '')
   }
 
+  /**
+   * Adds the entries of `block`, all of them events, and writes them as they stand in the log: in history without compression. See
+   * log-block.ts.
+   */
+  addLogBlock(block: LogBlock, commits: CommitTable): void {
+    assert(this.#bloom === undefined, 'blocks in the form of the log are history')
+    if (this.#builder.count > 0) this.#closeBlock()
+    this.#flush()
+    const { log, start, end, count, rawBytes, lastSeqno } = block
+    assert(block.firstSeqno > this.#lastSeqno, 'entries come in order')
+    this.#lastSeqno = lastSeqno
+    this.#changes.addBlock(block, this.#tally.entries, commits)
+    this.#tally.countLogged(block)
+    const table = block.table()
+    const checksumAt = table.length - 4
+    const sum = checksum(table, 0, checksumAt, checksum(log, start, end, this.#seed))
+    writeU32(table, checksumAt, sum)
+    writeFully(this.#file, log, start, end - start)
+    this.#written += end - start
+    this.#append(table)
+    this.#indexBlock(end - start + table.length, rawBytes, count)
+  }
+
   /** The entry just added is superseded and only here because a snapshot sees it. */
   noteHeld(): void {
     this.#tally.heldEntries++
@@ -187,7 +212,7 @@ export class SegmentWriter {
     if (this.#builder.count > 0) this.#closeBlock()
     this.#flush()
     const dataBytes = this.#written
-    const chunks = this.#changes.chunks(this.#seed, dataBytes)
+    const chunks = this.#changes.chunks(dataBytes)
     let chunk = chunks.next()
     while (!chunk.done) {
       if (chunk.value !== undefined) this.#append(chunk.value)
@@ -367,18 +392,5 @@ export class SegmentWriter {
     const sealed = sealSection(section, this.#seed)
     this.#append(sealed)
     return sealed.length
-  }
-
-  #checkOrder(key: Uint8Array, keyStart: number, keyEnd: number, seqno: number): void {
-    const previous = this.#previous
-    if (previous !== undefined) {
-      const order =
-        this.#options.order === 'seqno'
-          ? previous.seqno - seqno
-          : compareBytes(previous.key, 0, previous.key.length, key, keyStart, keyEnd) ||
-            seqno - previous.seqno
-      assert(order < 0, 'entries come in order')
-    }
-    this.#previous = { key: Buffer.from(key.subarray(keyStart, keyEnd)), seqno }
   }
 }

@@ -10,6 +10,8 @@ const RICE_ESCAPE = 20
 /** A gap of so many ones at most, behind such a parameter, is written as one number of 24 bits. */
 const SMALL_QUOTIENT_MAX = 11
 const SMALL_PARAMETER_MAX = 12
+/** What a bit stream takes at once. */
+const WORD_BITS = 24
 
 /** Events [from, to), all but the first. */
 export function writeGaps(
@@ -19,25 +21,54 @@ export function writeGaps(
   to: number,
   parameter: number,
 ): void {
-  const isSmall = parameter <= SMALL_PARAMETER_MAX && areSmall(seqnos, from, to)
-  for (let i = from + 1; i < to; i++) {
-    const gap = seqnos[i]! - seqnos[i - 1]! - 1
-    const quotient = isSmall ? gap >> parameter : RICE_ESCAPE
-    if (quotient <= SMALL_QUOTIENT_MAX) {
-      // Ones, a zero and the rest at once.
-      const rest = gap & ((1 << parameter) - 1)
-      const ones = (1 << quotient) - 1
-      bits.write(ones | (rest << (quotient + 1)), quotient + 1 + parameter)
-    } else {
-      writeRice(bits, gap, parameter)
-    }
+  if (parameter <= SMALL_PARAMETER_MAX && areSmall(seqnos, from, to)) {
+    writeSmallGaps(bits, seqnos, from, to, parameter)
+    return
   }
+  for (let i = from + 1; i < to; i++) {
+    writeRice(bits, seqnos[i]! - seqnos[i - 1]! - 1, parameter)
+  }
+}
+
+/** Ones, a zero and the rest at once, and as many gaps at a time as go into one number: most take a bit or two. */
+function writeSmallGaps(
+  bits: BitWriter,
+  seqnos: Float64Array,
+  from: number,
+  to: number,
+  parameter: number,
+): void {
+  const restMask = (1 << parameter) - 1
+  let before = seqnos[from]!
+  let word = 0
+  let used = 0
+  for (let i = from + 1; i < to; i++) {
+    const seqno = seqnos[i]!
+    const gap = (seqno - before - 1) | 0
+    before = seqno
+    const quotient = gap >> parameter
+    const length = quotient + 1 + parameter
+    if (quotient > SMALL_QUOTIENT_MAX || used + length > WORD_BITS) {
+      bits.write(word, used)
+      word = 0
+      used = 0
+    }
+    if (quotient > SMALL_QUOTIENT_MAX) {
+      writeRice(bits, gap, parameter)
+      continue
+    }
+    word |= (((1 << quotient) - 1) | ((gap & restMask) << (quotient + 1))) << used
+    used += length
+  }
+  bits.write(word, used)
 }
 
 /** The parameter that takes the fewest bits. */
 export function ricePacking(seqnos: Float64Array, from: number, to: number): number {
   const gaps = seqnos[to - 1]! - seqnos[from]! - (to - 1 - from)
   if (gaps === 0) return NO_GAPS
+  // Most follow one another: one bit for each, which nothing can beat but for a few long gaps.
+  if (2 * gaps <= to - from) return 0
   // For gaps that are spread evenly the best parameter is about log2 of 0.69 times their mean.
   const guess = Math.floor(Math.log2((0.69 * gaps) / (to - from)))
   const isSmall = areSmall(seqnos, from, to)

@@ -21,10 +21,15 @@ import { BlobReader } from '../../src/blob/blob-reader.ts'
 import { BlobWriter } from '../../src/blob/blob-writer.ts'
 import { encodeBlobReference } from '../../src/block/blob-reference.ts'
 import { hasNativeLz4 } from '../../src/block/codec.ts'
+import type { BlobSink } from '../../src/compaction/blob-sink.ts'
+import { LogStretches } from '../../src/compaction/log-stretches.ts'
+import { OrdinalSet } from '../../src/compaction/ordinal-set.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
+import { EntryArena } from '../../src/segment/entry-arena.ts'
 import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
 import { SegmentReader } from '../../src/segment/segment-reader.ts'
 import { SegmentWriter, type SegmentWriterOptions } from '../../src/segment/segment-writer.ts'
+import { commit, merge, newMemtable, put, remove } from '../memtable/commits.ts'
 
 const FIXTURES = new URL('./fixtures/', import.meta.url)
 const isWriting = process.env.VARVE_WRITE_FIXTURES === '1'
@@ -168,6 +173,98 @@ describe.each(CASES)('$file', (each) => {
     }
     expect(rows).toEqual(each.rows)
     expect(reader.ranges.encode().equals(each.ranges.encode())).toBe(true)
+  })
+})
+
+describe('segment-1-log.seg', () => {
+  const memtable = newMemtable({ firstSeqno: 2 ** 40 })
+  commit(memtable, [put('fig', TEXT, 2), put('grape', 'other keyspace', 3), remove('fig', 2)])
+  commit(memtable, [], { acks: [{ consumer: 'c', next: 1 }] })
+  commit(memtable, [merge('kiwi', '1', 2)], { meta: Buffer.from('origin=a') })
+  commit(memtable, [put('fig', 'live', 2), put(`lime${'/'.repeat(200)}`, TEXT, 2)])
+  const count = memtable.lastSeqno - memtable.firstSeqno + 1
+  const retired = new OrdinalSet(count)
+  const ordinals = [0, 2, 3, 5]
+  for (const ordinal of ordinals) retired.add(ordinal)
+
+  const write = (): Buffer => {
+    const commitOf = Int32Array.from({ length: count }, (_, ordinal) => memtable.commitOf(ordinal))
+    const blobs = { concerns: () => false } as unknown as BlobSink
+    const stretches = new LogStretches(memtable, { retired, commitOf, blobs })
+    expect(stretches.take(0, count)).toBe(-1)
+    const fs = new MemoryFileSystem()
+    const file = fs.create('/7.seg')
+    const writer = new SegmentWriter(file, {
+      number: 7,
+      keyspaceId: 2,
+      order: 'seqno',
+      blockBytes: 512,
+      compression: 'none',
+      bloomBitsPerKey: 10,
+    })
+    writer.addLogBlock(stretches.block, memtable.commits)
+    writer.finish()
+    file.close()
+    return Buffer.from(fs.files().get('/7.seg')!)
+  }
+  const bytes = fixture('segment-1-log.seg', write())
+
+  test('is what the writer still makes of the same operations', () => {
+    expect(write().equals(bytes)).toBe(true)
+  })
+
+  test('is read: entries, events and commits', async () => {
+    const file = place(bytes, '/7.seg').openRead('/7.seg')
+    const reader = new SegmentReader(file, readSegmentFooter(file).meta, undefined)
+    expect(await reader.verify()).toEqual([])
+    expect(reader.meta).toMatchObject({ entries: 4, events: 4, pointTombstones: 1 })
+    const { commits: read, commitOf } = reader.commitsByOrdinal()
+    const iterator = reader.iterator({ mayRead: true })
+    iterator.seekToFirst()
+    for (const ordinal of ordinals) {
+      const { keyBytes, keyStart, keyEnd, valueBytes, valueStart, valueEnd } = iterator
+      const { arena } = memtable
+      expect([iterator.seqno, iterator.kind]).toEqual([
+        memtable.firstSeqno + ordinal,
+        memtable.kindOf(ordinal),
+      ])
+      expect(Buffer.from(keyBytes.subarray(keyStart, keyEnd))).toEqual(
+        arena.subarray(memtable.keyStart(ordinal), memtable.keyEnd(ordinal)),
+      )
+      expect(Buffer.from(valueBytes.subarray(valueStart, valueEnd))).toEqual(
+        arena.subarray(memtable.valueStart(ordinal), memtable.valueEnd(ordinal)),
+      )
+      const [id, own] = [commitOf[iterator.ordinal]!, memtable.commitOf(ordinal)]
+      expect(read.first[id]).toBe(memtable.commits.first[own])
+      expect(read.size[id]).toBe(memtable.commits.size[own])
+      expect(read.meta(id)).toEqual(memtable.commits.meta(own))
+      iterator.next()
+    }
+    expect(iterator.valid).toBe(false)
+  })
+
+  test.each([
+    ['all', [0, 1, 2, 3]],
+    ['some', [1, 3]],
+    ['one', [2]],
+  ])('its entries are gathered where they stand: %s', async (_name, rows) => {
+    const file = place(bytes, '/7.seg').openRead('/7.seg')
+    const reader = new SegmentReader(file, readSegmentFooter(file).meta, undefined)
+    const arena = new EntryArena({ limitBytes: 2 ** 20 })
+    const result = await reader.gather(Int32Array.from(rows), rows.length, arena, true)
+    expect(result).toMatchObject({ gathered: rows.length, blocksRead: 1 })
+    for (const [i, row] of rows.entries()) {
+      const ordinal = ordinals[row]!
+      expect([arena.seqno[i], arena.kind[i]]).toEqual([
+        memtable.firstSeqno + ordinal,
+        memtable.kindOf(ordinal),
+      ])
+      const [start, end] = [memtable.keyStart(ordinal), memtable.valueEnd(ordinal)]
+      expect(Buffer.from(arena.bytes.subarray(arena.keyStart[i], arena.valueEnd[i]))).toEqual(
+        memtable.arena.subarray(start, end),
+      )
+      expect(arena.keyEnd[i]! - arena.keyStart[i]!).toBe(memtable.keyEnd(ordinal) - start)
+    }
   })
 })
 

@@ -108,6 +108,7 @@ function encode(events: readonly Event[]): { bytes: Buffer; entries: number } {
   const sorted: SortedEvents = {
     seqnos: Float64Array.from(events, ({ seqno }) => seqno),
     ordinals: Int32Array.from(events, ({ ordinal }) => ordinal),
+    isInOrder: false,
     rows: Int32Array.from(events.keys()),
     commitIds: Int32Array.from(ids),
     tableIds: new Uint16Array(events.length),
