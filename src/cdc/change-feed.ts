@@ -60,7 +60,7 @@ export class ChangeFeed {
    */
   async drain(): Promise<void> {
     this.#isDraining = true
-    this.#wakeAll()
+    this.wakeAll()
     let quiet = 0
     let reads = this.#reads
     while (this.#open > 0 && quiet < QUIET_TURNS) {
@@ -73,7 +73,7 @@ export class ChangeFeed {
   /** The store is closed: who still waits learns it. */
   end(): void {
     this.#isDraining = true
-    this.#wakeAll()
+    this.wakeAll()
   }
 
   /** The store closes, and what was called before is committed, and synced if it could be: nothing more will come. */
@@ -115,16 +115,17 @@ export class ChangeFeed {
     this.#reading--
   }
 
+  /** Something other than commits may have ended what tails wait for: each looks for itself. */
+  wakeAll(): void {
+    for (const waiter of this.#waiters) this.#wake(waiter)
+  }
+
   #schedule(): void {
     this.#isScheduled = true
     void this.#timers.nextTurn().then(() => {
       this.#isScheduled = false
       this.#ring()
     })
-  }
-
-  #wakeAll(): void {
-    for (const waiter of this.#waiters) this.#wake(waiter)
   }
 
   #wake(waiter: FeedWaiter): void {
@@ -135,7 +136,7 @@ export class ChangeFeed {
   #ring(): void {
     if (this.#waiters.size === 0) return
     const source = this.#source
-    if (source.status !== 'open') return this.#wakeAll()
+    if (source.status !== 'open') return this.wakeAll()
     const view = source.view()
     try {
       const recent = new RecentOperations(view)

@@ -139,6 +139,7 @@ export class Consumers {
           throw error
         }
       })
+      this.#feed.wakeAll()
       this.#store.consumersMoved()
     })
   }

@@ -154,6 +154,8 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
       this.#end()
       return undefined
     }
+    // A consumer that was dropped or lost would else be waited for until something else commits.
+    this.#guard?.(this.#reader.position)
     await this.#wait(dueMs)
     return undefined
   }

@@ -219,7 +219,10 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
         consumers: () => changes.ledger.floorConsumers(),
         settle: (verdicts) => changes.consumerSet.settle(verdicts),
         consumerRecords: () => changes.ledger.records(),
-        onRisk: (risk) => events.emit('consumerAtRisk', risk),
+        onRisk: (risk) => {
+          if (risk.lost) changes.feed.wakeAll()
+          events.emit('consumerAtRisk', risk)
+        },
         onRaised: (floor) => events.emit('historyFloor', { floor }),
         timeOf: (seqno) => changes.timeOf(seqno),
       }),

@@ -97,6 +97,33 @@ test('a dropped consumer is unknown, and its handles afterwards', async () => {
   expect(await rejected(consumer.ack(4))).toBe('VARVE_NOT_FOUND')
 })
 
+test('batches that wait for something new are told when their consumer is dropped or lost', async () => {
+  const db = await memoryPlace({ syncIntervalMs: 0 }).open()
+  await fill(db, 3)
+  for (const visibility of ['committed', 'durable'] as const) {
+    await db.sync()
+    const dropped = await db.consumer('dropped')
+    const lost = await db.consumer('lost')
+    const other = await db.consumer('other', { from: 'now' })
+    const follow = { heartbeatMs: 0, visibility }
+    const [tailOfDropped, tailOfLost, tailOfOther] = [dropped, lost, other].map((consumer) =>
+      consumer.batches(follow),
+    )
+    expect((await tailOfDropped!.next()).done).toBe(false)
+    expect((await tailOfLost!.next()).done).toBe(false)
+    const waiting = [tailOfDropped, tailOfLost].map((tail) => rejected(tail!.next()))
+    const goesOn = tailOfOther!.next()
+    await db.dropConsumer('dropped')
+    expect(await waiting[0]).toBe('VARVE_NOT_FOUND')
+    await db.truncateHistory(db.history().latest + 1)
+    expect(await waiting[1]).toBe('VARVE_CONSUMER_LOST')
+    await db.put('new', '1', { sync: true })
+    expect((await goesOn).value?.events).toHaveLength(1)
+    await db.dropConsumer('lost')
+    await db.dropConsumer('other')
+  }
+})
+
 test('beyond maxHeldBytes a consumer is at risk, then lost, and the floor moves on', async () => {
   const place = memoryPlace({ history: 'none', memtableBytes: 16 * 1024 })
   let db = await place.open()
