@@ -250,6 +250,7 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     pages: new EventPages(context.blockCache),
   })
   const saveConsumers = async (): Promise<void> => {
+    store.ensureWorking() // Else a poisoned store fails with its cause, as if it came again.
     await engine.durability.sync()
     await versions.apply(({ state }) => {
       const records = changes.ledger.records()
