@@ -4,6 +4,12 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { builtPackage, ended, linesOf, parseLines, Workplace } from './built-package.ts'
 
+type Package = typeof import('../../src/index.ts')
+
+async function importPackage(): Promise<Package> {
+  return (await import(path.join(builtPackage(), 'dist', 'index.js'))) as Package
+}
+
 let place: Workplace
 beforeAll(() => {
   place = new Workplace()
@@ -103,9 +109,7 @@ describe('changes', () => {
   })
 
   test('ends with 6 where history was truncated, 1 where it is not written yet, 2 for no place at all', async () => {
-    const { Varve } = (await import(
-      path.join(builtPackage(), 'dist', 'index.js')
-    )) as typeof import('../../src/index.ts')
+    const { Varve } = await importPackage()
     const store = await Varve.open(place.path('short'))
     await store.put('a', '1')
     await store.put('b', '2')
@@ -214,6 +218,22 @@ describe('replicate', () => {
     place.ok(['put', 's', 'z', '9'])
     expect(place.run(['replicate', 's', 'copy']).stderr).toContain('seqno 5')
     expect(place.ok(['changes', 'copy'])).toBe(place.ok(['changes', 's']))
+  })
+
+  test('makes nothing where history begins too late, and goes on from a checkpoint', async () => {
+    place.ok(['put', 'cut', 'a', '1', '--create'])
+    place.ok(['put', 'cut', 'a', '2'])
+    const { Varve } = await importPackage()
+    const db = await Varve.open(place.path('cut'))
+    await db.truncateHistory(2)
+    await db.close()
+    const outcome = place.run(['replicate', 'cut', 'new'])
+    expect(outcome).toMatchObject({ code: 6, stdout: '' })
+    expect(outcome.stderr).toContain('varve checkpoint cut new')
+    expect(fs.existsSync(place.path('new'))).toBe(false)
+    place.ok(['checkpoint', 'cut', 'new'])
+    place.ok(['put', 'cut', 'a', '3'])
+    expect(place.run(['replicate', 'cut', 'new']).stderr).toContain('seqno 3')
   })
 
   test('refuses a primary as its target, and a source that is not there', () => {

@@ -4,10 +4,11 @@ import { replicate } from '../../db/replicate.ts'
 import type { Varve } from '../../db/varve.ts'
 import { DirectoryWatch, waited } from '../change-stream.ts'
 import { examples } from '../examples.ts'
+import { CommandError, EXIT } from '../exit-codes.ts'
 import { untilInterrupted } from '../interrupts.ts'
 import { checkReplicaTarget, checkTwoStores } from '../replica-target.ts'
 import { addOperatorsOption, type StoreChoice, wholeNumber } from '../shared-options.ts'
-import { withReader, withWriter } from '../store-access.ts'
+import { hasStoreAt, withReader, withWriter } from '../store-access.ts'
 import type { Terminal } from '../terminal.ts'
 import { countText } from '../words.ts'
 
@@ -37,6 +38,7 @@ export function addReplicate(program: Command, terminal: Terminal): void {
         withReader(from, choice, async (source) => {
           checkTwoStores(from, to)
           await checkReplicaTarget(to, choice, source.history())
+          checkReach(from, to, source)
           await withWriter(to, { ...choice, create: true, role: 'replica' }, async (replica) => {
             const latest = await run({ from, source, replica, choice, signal }, terminal)
             terminal.note(`${to} holds everything up to seqno ${countText(latest)}`)
@@ -44,6 +46,16 @@ export function addReplicate(program: Command, terminal: Terminal): void {
         }),
       ),
     )
+}
+
+/** Before anything is made in `to`: a checkpoint, which is then the way, needs an empty directory. */
+function checkReach(from: string, to: string, source: Varve): void {
+  const { floor } = source.history()
+  if (floor === 1 || hasStoreAt(to)) return
+  throw new CommandError(
+    `The history of ${from} begins at seqno ${countText(floor)}, too late for a new replica. Begin with a copy: varve checkpoint ${from} ${to}`,
+    EXIT.historyTruncated,
+  )
 }
 
 interface Replication {
