@@ -206,7 +206,8 @@ export class Engine {
 
   #takeOverFailed(cause: unknown): void {
     const error = translateDiskError(cause, { operation: 'open' })
-    this.#backgroundFailed(error, false)
+    // As where any other log is begun.
+    this.#backgroundFailed(error, systemCode(cause) === 'EIO')
     this.pipeline.refuseWaiting(error)
     // It may be what makes room.
     this.#startMaintenance()

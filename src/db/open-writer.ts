@@ -22,7 +22,7 @@ import { givenOverStored, KeyspaceRegistry, operatorOf } from './keyspace-regist
 import type { ReplayedAck } from './log-replay.ts'
 import type { OpenContext } from './open-store.ts'
 import { checkRole, mergeKeyspaceOptions } from './options.ts'
-import { type Begun, createStore, type RecoveryOptions, replayLogs, takeOver } from './recovery.ts'
+import { type Begun, createStore, type RecoveryOptions, replayFor, takeOver } from './recovery.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { spaceOf } from './space-of.ts'
 import { StoreCounters } from './stats.ts'
@@ -75,19 +75,14 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   )
   const recovered = await VersionSet.recover(recovery)
   if (recovered === undefined) throw new VarveError('VARVE_IO', 'CURRENT vanished while opening')
-  const { versions, wasClosed } = recovered
+  const { versions } = recovered
   const { state } = versions.current
   series = new SeriesRecorder(options.history, state.series.at(-1))
   checkRole(options.role, state.role)
   // Before anything is written: a store of which a file is missing is not touched.
   checkFilesPresent(directory, versions.current, recovered.files)
   const { memtableBytes } = spaceOf(options, versions.current)
-  const replayed = await replayLogs(
-    { ...recovery, memtableBytes },
-    versions.current,
-    wasClosed,
-    recovered.files,
-  )
+  const replayed = await replayFor({ ...recovery, memtableBytes }, recovered)
   // The last moment: from here on files are written.
   throwIfAborted(options.signal)
   // Before anything is written: what does not fit is refused with the store as it was.
@@ -333,10 +328,9 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     durableSeqno: () => engine.durability.durableSeqno,
     reload: () => Promise.resolve(),
     logs: () =>
-      [...engine.memtables.sealed, engine.memtables.active].map(({ wal }) => ({
-        number: wal.number,
-        bytes: wal.size,
-      })),
+      [...engine.memtables.sealed, engine.memtables.active]
+        .filter(({ wal }) => wal.hasBegun)
+        .map(({ wal }) => ({ number: wal.number, bytes: wal.size })),
     manifestPath: () => versions.manifestPath,
     memtableBytes: () => engine.memtables.bytes,
     retainedBytes: () => engine.floors.retainedBytes(),

@@ -32,6 +32,7 @@ import {
 import type { Version } from '../version/version.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { type Recovered, VersionSet, type VersionSetOptions } from '../version/version-set.ts'
+import { isHeaderAlone } from '../wal/wal-header.ts'
 import { replayWal } from '../wal/wal-reader.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
@@ -70,6 +71,28 @@ export async function createStore(
     await wal.sync()
     return { versions: await VersionSet.create(options, state), logged }
   })
+}
+
+/** For a writer: replays what the logs hold, where they hold anything. Changes nothing on disk. */
+export async function replayFor(
+  options: RecoveryOptions,
+  { versions, wasClosed, isClean, files }: Recovered,
+): Promise<ReplayedLog> {
+  const { state } = versions.current
+  // As a store mostly is that nobody wrote to since it was opened, or that was flushed when it was closed.
+  if (isClean && endsWithEmptyLog(state, files)) return new LogReplay(options, state).result()
+  return replayLogs(options, versions.current, wasClosed, files)
+}
+
+/** The log that it was closed at is the only one that counts, there, and nothing but a header. */
+function endsWithEmptyLog(state: StoreState, files: readonly StoreFile[]): boolean {
+  const { cleanClose, walNumber, logId } = state
+  return (
+    cleanClose !== undefined &&
+    cleanClose.walNumber === walNumber &&
+    isHeaderAlone(cleanClose.walBytes, logId) &&
+    files.some(({ type, number }) => type === 'wal' && number === walNumber)
+  )
 }
 
 /**
@@ -115,7 +138,7 @@ export interface Begun {
  * Takes a store over for writing: what was replayed stands in new logs, and an edit names them; then old files go. Where the
  * last end was not clean a new epoch begins with that edit, and all of it is done when this resolves. After a clean close,
  * where the edit changes nothing that anybody sees, the caller has to `finish` it: until then the old files are untouched, and
- * only that there are new logs tells that the store was opened.
+ * nothing but a new log, where records had to be copied or the finish was cut off, tells that the store was opened.
  */
 export async function takeOver(
   options: RecoveryOptions,
@@ -128,7 +151,7 @@ export async function takeOver(
   const { state } = versions.current
   const role = change.role ?? state.role
   const allocate = (): number => versions.allocateFileNumber()
-  const logged = await writeLogs(options, state.logId, allocate, replayed.memtables)
+  const logged = await plannedLogs(options, state.logId, allocate, replayed.memtables)
   const first = logged[0]!.wal.number
   const isUnclean = role === 'primary' && !isClean
   const epochs = isUnclean ? startEpoch(replayed, replayed.lastSeqno, randomId()) : replayed.epochs
@@ -145,6 +168,7 @@ export async function takeOver(
   const hasStrays = orphans.length > logs.length
   const mayFollow = isWhole && !hasStrays && changesNothing(state, { ...change, epochs })
   const finish = async (): Promise<void> => {
+    for (const { wal } of logged) wal.begin()
     await versions.takeOver(
       (current) => ({
         state: {
@@ -195,6 +219,21 @@ export async function rewriteLogs(
   const logged = await writeLogs(options, logId, allocate, memtables)
   await closingLogsOnFailure(logged, () => logged.at(-1)!.wal.sync())
   return logged
+}
+
+/** The same without the sync; where there are no records, a log that is still to begin. */
+async function plannedLogs(
+  options: Pick<RecoveryOptions, 'fs' | 'directory'>,
+  logId: string,
+  allocate: () => number,
+  memtables: readonly Memtable[],
+): Promise<LoggedMemtable[]> {
+  const memtable = memtables[0]!
+  if (memtables.length > 1 || memtable.arenaEnd > 0) {
+    return writeLogs(options, logId, allocate, memtables)
+  }
+  const wal = WalWriter.plan(options.fs, options.directory, allocate(), { logId })
+  return [{ memtable, wal }]
 }
 
 /** The same without the sync. */

@@ -1,5 +1,5 @@
 /**
- * The last step of opening a store that was closed cleanly: new logs and a manifest of this writer made durable, old files
+ * The last step of opening a store that was closed cleanly: new logs and a manifest of this writer made, and durable, old files
  * removed. Opening does not wait for it, so that it costs no sync; whatever changes the store does.
  *
  * ```

@@ -16,7 +16,7 @@
 import { ByteReader, ByteWriter } from '../base/varint.ts'
 import { corruption } from '../base/errors.ts'
 import { frameRecord } from '../record/record-frame.ts'
-import { RECORD_WAL_HEADER } from '../record/record-header.ts'
+import { RECORD_HEADER_BYTES, RECORD_WAL_HEADER } from '../record/record-header.ts'
 import { FieldList, readFields, unsupportedFormat } from '../record/tagged-fields.ts'
 
 export const WAL_FORMAT_VERSION = 1
@@ -27,6 +27,8 @@ const MAGIC: Buffer = Buffer.from('VarveWAL', 'latin1')
 const FIELD_LOG_ID = 2
 const FIELD_PREVIOUS = 4
 const LINK_BYTES = 17
+/** Tag and length of a field. */
+const FIELD_HEAD_BYTES = 2
 
 /** Where a log ends: what its successor's header says of it. */
 export interface WalEnd {
@@ -59,6 +61,13 @@ export function encodeWalHeader(header: WalHeader): Buffer {
   }
   const version = new ByteWriter(4).u32(WAL_FORMAT_VERSION).bytes()
   return frameRecord(RECORD_WAL_HEADER, Buffer.concat([MAGIC, version, fields.bytes()]))
+}
+
+/** Whether a log of so many bytes holds its header and nothing else: no record is as short as the field that may be in it or not. */
+export function isHeaderAlone(bytes: number, logId: string): boolean {
+  const withoutLink =
+    RECORD_HEADER_BYTES + MAGIC.length + 4 + FIELD_HEAD_BYTES + Buffer.byteLength(logId)
+  return bytes === withoutLink || bytes === withoutLink + FIELD_HEAD_BYTES + LINK_BYTES
 }
 
 /** Decodes the payload [start, end) of a header record whose checksum holds. `file` is for messages. */

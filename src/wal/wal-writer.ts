@@ -38,7 +38,8 @@ export class WalWriter {
   readonly path: string
   readonly #fs: FileSystem
   readonly #directory: string
-  readonly #file: WritableFile
+  readonly #options: WalOptions
+  #file: WritableFile | undefined
   readonly #seed: number
   /** The log before, until it is known to be durable. */
   #previous: WalWriter | undefined
@@ -60,45 +61,57 @@ export class WalWriter {
    * no file when that fails.
    */
   static create(fs: FileSystem, directory: string, number: number, options: WalOptions): WalWriter {
-    const { previous } = options
+    const wal = WalWriter.plan(fs, directory, number, options)
+    wal.begin()
+    return wal
+  }
+
+  /** A log that has no file before `begin`, and takes nothing. */
+  static plan(fs: FileSystem, directory: string, number: number, options: WalOptions): WalWriter {
+    return new WalWriter(fs, directory, number, options)
+  }
+
+  private constructor(fs: FileSystem, directory: string, number: number, options: WalOptions) {
+    this.#fs = fs
+    this.#directory = directory
+    this.number = number
+    this.path = joinPath(directory, walFileName(number))
+    this.#options = options
+    this.#seed = recordSeed(options.logId)
+  }
+
+  /** Does what was planned. Idempotent; may be tried again when it fails, as `create` does. */
+  begin(): void {
+    if (this.#file !== undefined) return
+    const { logId, previous } = this.#options
     const link = previous instanceof WalWriter ? previous.#end() : previous
     assert(
       previous === undefined || previous instanceof WalWriter || previous.isDurable,
       'a log of an earlier process is continued only when it is durable',
     )
-    const header = encodeWalHeader({ logId: options.logId, previous: link })
-    const path = joinPath(directory, walFileName(number))
-    const file = fs.create(path)
+    const header = encodeWalHeader({ logId, previous: link })
+    const place = { fileNumber: this.number, previous: 0, durableBytes: 0, seed: WAL_HEADER_SEED }
+    const sum = sealRareRecord(header, 0, place)
+    const file = this.#fs.create(this.path)
     try {
-      return new WalWriter(fs, directory, file, { ...options, number, header })
+      writeFully(file, header, 0, header.length)
     } catch (error) {
       file.close()
-      removeAttempt(fs, path)
+      removeAttempt(this.#fs, this.path)
       throw error
     }
-  }
-
-  private constructor(
-    fs: FileSystem,
-    directory: string,
-    file: WritableFile,
-    options: WalOptions & { number: number; header: Buffer },
-  ) {
-    const { header, number, previous } = options
-    this.#fs = fs
-    this.#directory = directory
     this.#file = file
-    this.number = number
-    this.path = file.path
-    this.#seed = recordSeed(options.logId)
-    const place = { fileNumber: number, previous: 0, durableBytes: 0, seed: WAL_HEADER_SEED }
-    this.#sealedChecksum = sealRareRecord(header, 0, place)
-    writeFully(file, header, 0, header.length)
+    this.#sealedChecksum = sum
     this.#accept(header.length)
     if (previous instanceof WalWriter) {
       previous.#isEnded = true
       if (!previous.isDurable) this.#previous = previous
     }
+  }
+
+  /** Whether there is a file. */
+  get hasBegun(): boolean {
+    return this.#file !== undefined
   }
 
   /** Bytes that were accepted, without what a failed write may have left behind them. */
@@ -164,7 +177,7 @@ export class WalWriter {
       'records are written in the order in which they were sealed',
     )
     try {
-      writeFully(this.#file, arena, start, end - start)
+      writeFully(this.#file!, arena, start, end - start)
     } catch (error) {
       this.#isBroken = true
       this.unseal()
@@ -184,7 +197,8 @@ export class WalWriter {
     while (this.#syncing !== undefined) await this.#syncing
     if (this.#failure !== undefined) throw this.#failure
     // Where nothing was taken, or `write` has cut it already, there is nothing that a full disk could refuse.
-    if (this.#file.size !== this.#size) this.#file.truncate(this.#size)
+    const file = this.#file!
+    if (file.size !== this.#size) file.truncate(this.#size)
     await this.#syncOnce(true)
     this.unseal()
     this.#isBroken = false
@@ -207,7 +221,8 @@ export class WalWriter {
    * told from a torn tail. Costs one small write; for moments without load. Fails as `write` does.
    */
   markSynced(): void {
-    if (!this.isDurable || this.#endsInMark || this.#isBroken || this.#isEnded) return
+    if (!this.hasBegun || !this.isDurable || this.#endsInMark || this.#isBroken || this.#isEnded)
+      return
     const mark = frameRecord(RECORD_SYNC_MARK, new Uint8Array(0))
     this.seal(mark, 0)
     this.write(mark, 0, mark.length)
@@ -219,12 +234,15 @@ export class WalWriter {
     this.#isEnded = true
     // A failure was reported to who asked for the sync.
     while (this.#syncing !== undefined) await Promise.allSettled([this.#syncing])
-    this.#file.close()
+    this.#file?.close()
   }
 
   /** What a successor's header says of this log. */
   #end(): WalLink {
-    assert(!this.#isBroken, 'a broken log is cut back before another one follows it')
+    assert(
+      this.hasBegun && !this.#isBroken,
+      'a log that is broken, or no file yet, has no successor',
+    )
     return { ...this.end, isDurable: this.isDurable }
   }
 
@@ -234,7 +252,7 @@ export class WalWriter {
    */
   #truncateAtOnce(): void {
     try {
-      this.#file.truncate(this.#size)
+      this.#file!.truncate(this.#size)
     } catch {
       // `cutBack` tries again, and says what is wrong.
     }
@@ -276,9 +294,10 @@ export class WalWriter {
       this.#previous = undefined
     }
     // The first time: without its directory entry a power cut can lose the file with all that was synced in it.
+    const file = this.#file!
     const isFirst = this.#syncedSize === 0 && size > 0
-    if (isFirst) await allDone([this.#file.sync(), this.#fs.syncDirectory(this.#directory)])
-    else await this.#file.sync()
+    if (isFirst) await allDone([file.sync(), this.#fs.syncDirectory(this.#directory)])
+    else await file.sync()
   }
 }
 

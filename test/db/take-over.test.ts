@@ -55,6 +55,17 @@ async function closedStore(): Promise<MemoryFileSystem> {
   return disk
 }
 
+/** The same with nothing in its log. */
+async function flushedStore(): Promise<MemoryFileSystem> {
+  const disk = new MemoryFileSystem()
+  const db = await open(disk)
+  await db.put('a', '1')
+  await db.put('b', '2')
+  await db.flush()
+  await db.close()
+  return disk
+}
+
 async function epochAfter(disk: MemoryFileSystem): Promise<{ epoch: number; latest: number }> {
   const db = await open(disk)
   const { epoch, latest } = db.history()
@@ -214,4 +225,46 @@ test('files that nobody left on purpose are gone when the store is open', async 
   const db = await open(disk)
   expect(disk.stat(stray)).toBeUndefined()
   await db.close()
+})
+
+test('a store with nothing in its log is open before there is a new one', async () => {
+  const disk = await flushedStore()
+  const names = disk.list(LOCATION)
+  disk.inject({ operation: 'read', file: /wal/, effect: 'EIO', times: Infinity })
+  const db = await open(disk)
+  disk.clearFaults()
+  expect(String(db.getSync('b'))).toBe('2')
+  expect(disk.list(LOCATION).filter((name) => name !== 'LOCK')).toEqual(names)
+  expect(db.stats().wal).toEqual({ files: 0, bytes: 0 })
+  // Who dies now was never there.
+  expect(await epochAfter(disk.crash('kept'))).toEqual({ epoch: 1, latest: 2 })
+  await turns()
+  expect(db.stats().wal.files).toBe(1)
+  await db.put('c', '3')
+  expect(await epochAfter(disk.crash('kept'))).toEqual({ epoch: 2, latest: 3 })
+  await db.close()
+  expect(await epochAfter(disk)).toEqual({ epoch: 1, latest: 3 })
+})
+
+test('a log that cannot be begun behind the open refuses writes until it can', async () => {
+  const disk = await flushedStore()
+  disk.inject({ operation: 'write', file: /wal/, effect: 'ENOSPC', times: Infinity })
+  const db = await open(disk)
+  expect(await codeOf(() => db.put('c', '3'))).toBe('VARVE_NO_SPACE')
+  expect(await codeOf(() => db.put('c', '3'))).toBe('VARVE_NO_SPACE')
+  expect(await db.verify()).toMatchObject({ ok: true })
+  disk.clearFaults()
+  expect(await db.put('c', '3')).toBe(3)
+  await db.close()
+  expect(await epochAfter(disk)).toEqual({ epoch: 1, latest: 3 })
+})
+
+test('an I/O error of the log that is begun behind the open is final', async () => {
+  const disk = await flushedStore()
+  disk.inject({ operation: 'write', file: /wal/, effect: 'EIO' })
+  const db = await open(disk)
+  expect(await codeOf(() => db.put('c', '3'))).toBe('VARVE_POISONED')
+  expect(String(db.getSync('b'))).toBe('2')
+  await db.close()
+  expect(await epochAfter(disk)).toMatchObject({ latest: 2 })
 })

@@ -199,8 +199,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/record/record-frame.ts',
     changes: [
       [
-        'return checksum(bytes, at + LENGTH_AT, at + length, seed) === readU32(bytes, at)',
-        'return length >= 0 && seed >= 0 && bytes.length > at',
+        'return sumOf(bytes, at + LENGTH_AT, at + length, seed) === readU32(bytes, at)',
+        'return length >= 0 && seed >= 0 && bytes.length > at && sumOf.length > 0',
       ],
     ],
     tests: ['test/record/record-reader.test.ts', WAL],
