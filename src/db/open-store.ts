@@ -12,9 +12,10 @@ import { translateDiskError } from '../env/disk-errors.ts'
 import { type Environment, resolveEnvironment } from '../env/environment.ts'
 import { FileCache } from '../env/file-cache.ts'
 import type { DirectoryLock, FileSystem } from '../env/file-system.ts'
+import { type StoreFile, storeFiles } from '../env/file-names.ts'
 import { createTimers, type Timers } from '../env/timers.ts'
 import { SegmentCache } from '../segment/segment-cache.ts'
-import { hasStore } from '../version/orphans.ts'
+import { hasStore, isStore } from '../version/orphans.ts'
 import { throwIfAborted } from './arguments.ts'
 import { Diagnostics } from './diagnostics.ts'
 import { LeakWatch } from './leak-watch.ts'
@@ -52,6 +53,8 @@ export interface OpenContext {
   readonly lock: DirectoryLock | undefined
   /** Whether there is a store already. */
   readonly exists: boolean
+  /** What was in the directory when it was locked; undefined for a reader. */
+  readonly found: readonly StoreFile[] | undefined
 }
 
 /** What users cannot set: tests make stores with many small levels by it, and run them on a clock of their own. */
@@ -113,7 +116,9 @@ async function openWith(
   tuning: Partial<StoreTuning>,
   lock: DirectoryLock | undefined,
 ): Promise<Store> {
-  const exists = hasStore(environment.fs, directory)
+  // Once: nobody else changes it from here on.
+  const found = lock && storeFiles(environment.fs.list(directory))
+  const exists = found === undefined || isStore(environment.fs, directory, found)
   if (!exists && !options.createIfMissing) throw notFound(location)
   if (exists && options.errorIfExists) {
     throw new VarveError('VARVE_EXISTS', `there is a store in ${location} already`, { location })
@@ -163,6 +168,7 @@ async function openWith(
     }),
     lock,
     exists,
+    found,
   }
   try {
     return options.readOnly ? await openReader(context) : await openWriter(context)

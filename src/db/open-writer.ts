@@ -108,10 +108,11 @@ function recoveryOptions(
   snapshots: SnapshotRegistry,
   noteCommit: RecoveryOptions['noteCommit'],
 ): RecoveryOptions {
-  const { fs, directory, options, deleter } = context
+  const { fs, directory, options, deleter, found } = context
   return {
     fs,
     directory,
+    files: found,
     onUnreachable: (files) => deleter.delete(files),
     memtableBytes: spaceOf(options, undefined).memtableBytes,
     openSnapshots: () => snapshots.seqnos,

@@ -12,9 +12,9 @@ import {
   CHECKPOINT_FILE,
   CURRENT_FILE,
   joinPath,
-  parseFileName,
   segmentFileName,
   type StoreFile,
+  storeFiles,
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { Version } from './version.ts'
@@ -82,15 +82,21 @@ export function checkFilesPresent(
  * store can have: it must not be taken for an empty directory. What the crash of a creation leaves is no store yet.
  */
 export function hasStore(fs: FileSystem, directory: string): boolean {
+  // Not by the list: while a writer replaces it that may miss CURRENT.
   if (fs.stat(joinPath(directory, CURRENT_FILE)) !== undefined) return true
+  return isStore(fs, directory, storeFiles(fs.list(directory)))
+}
+
+/** The same for who has the lock, by what is in the directory. */
+export function isStore(fs: FileSystem, directory: string, files: readonly StoreFile[]): boolean {
+  if (files.some(({ type }) => type === 'current')) return true
   refuseUnfinishedCheckpoint(fs, directory)
-  for (const name of fs.list(directory)) {
-    const parsed = parseFileName(name)
+  for (const { name, type } of files) {
     const path = joinPath(directory, name)
     const isData =
-      parsed?.type === 'segment' ||
-      parsed?.type === 'blob' ||
-      (parsed?.type === 'wal' && (fs.stat(path)?.size ?? 0) > NEW_LOG_BYTES_MAX)
+      type === 'segment' ||
+      type === 'blob' ||
+      (type === 'wal' && (fs.stat(path)?.size ?? 0) > NEW_LOG_BYTES_MAX)
     if (!isData) continue
     throw corruption('CURRENT is missing beside the data of a store', { file: path })
   }

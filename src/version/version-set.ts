@@ -34,6 +34,8 @@ import { encodeEdit, type StoredEdit } from './version-edit-codec.ts'
 export interface VersionSetOptions {
   readonly fs: FileSystem
   readonly directory: string
+  /** What is in the directory, where that is known and nobody else changes it. */
+  readonly files?: readonly StoreFile[] | undefined
   /**
    * Files that no version references any more, each once; also those of an edit that could not be written. Called while an
    * edit takes effect or fails, or a version is released; must not throw. Not called for files that were removed before the store was opened: they are orphans, see orphans.ts.
@@ -131,7 +133,7 @@ export class VersionSet {
     if (loaded === undefined) return undefined
     const current = new Version(loaded.versionId, loaded.parts, lifetimes)
     const { state } = current
-    const files = storeFiles(options.fs.list(options.directory))
+    const files = options.files ?? storeFiles(options.fs.list(options.directory))
     // Also beyond what a crash left behind: a number never means two files.
     const nextFile = Math.max(state.nextFileNumber, firstFreeNumber(files))
     const numbers = { manifest: loaded.number, nextFile }
