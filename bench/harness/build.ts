@@ -33,7 +33,7 @@ export function buildBench(): Build {
   // Inside bench/, where the peers are found; of this process, so that two runs do not meet.
   const output = join(folder, 'dist', String(process.pid))
   compile(join(folder, 'tsconfig.json'), '--outDir', output)
-  bundleWorker(projectFolder, join(output, 'src'))
+  bundle(projectFolder, join(output, 'src'))
   return {
     childModule: join(output, 'bench', 'child.js'),
     varveModule: pathToFileURL(join(output, 'src', 'index.js')).href,
@@ -44,15 +44,17 @@ export function buildBench(): Build {
 /** Compiles the engine of another checkout; gives the URL of its module. */
 export function buildEngine(checkout: string): string {
   compile(join(checkout, 'tsconfig.build.json'), '--noCheck')
-  bundleWorker(checkout, join(checkout, 'dist'))
+  bundle(checkout, join(checkout, 'dist'))
   return pathToFileURL(join(checkout, 'dist', 'index.js')).href
 }
 
-/** As the package's build does; older checkouts have no such step. The bundler is this checkout's: others have none installed. */
-function bundleWorker(checkout: string, output: string): void {
-  const script = join('scripts', 'bundle-worker.mjs')
-  if (!existsSync(join(checkout, script))) return
-  runCommand(process.execPath, [join(projectFolder, script), output], projectFolder)
+/** As the package's build does; older checkouts lack some steps. The bundler is this checkout's: others have none installed. */
+function bundle(checkout: string, output: string): void {
+  for (const name of ['bundle-worker.mjs', 'bundle-library.mjs']) {
+    const script = join('scripts', name)
+    if (!existsSync(join(checkout, script))) continue
+    runCommand(process.execPath, [join(projectFolder, script), output], projectFolder)
+  }
 }
 
 function compile(project: string, ...flags: string[]): void {

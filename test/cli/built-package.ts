@@ -18,7 +18,11 @@ const CACHE = path.join(ROOT, 'node_modules', '.cache', 'varve-package')
 const FILES = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
 
 /** What the package's build runs behind the compiler. */
-const SCRIPTS = ['scripts/bundle-worker.mjs', 'scripts/bundle-cli.mjs']
+const SCRIPTS = [
+  'scripts/bundle-worker.mjs',
+  'scripts/bundle-library.mjs',
+  'scripts/bundle-cli.mjs',
+]
 
 /** Its directory: package.json, dist, and a node_modules beside it with what it depends on. */
 export function builtPackage(): string {

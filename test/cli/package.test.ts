@@ -82,6 +82,24 @@ test('the first program of the README runs by require', () => {
   expect(run('program.cjs', `(async () => {\n${code}\n})()\n`)).toContain('5 MergeOperand visits\n')
 })
 
+test('the library and what it is tested with are few files, and of one piece', () => {
+  const code = `
+    import fs from 'node:fs'
+    import { Varve, VarveError } from 'varve'
+    import { MemoryFileSystem } from 'varve/testing'
+    const options = { environment: { fs: new MemoryFileSystem() } }
+    const db = await Varve.open('/store', options)
+    const error = await Varve.open('/store', options).catch((error) => error)
+    console.log(error instanceof VarveError, error.code)
+    await db.close()
+    fs.mkdirSync('my-store')
+    const modules = import.meta.resolve('varve')
+    console.log(fs.readFileSync(new URL(modules), 'utf8'))`
+  expect(run('halves.mjs', code)).toBe(
+    "true VARVE_LOCKED\nexport * from './background/library.js'\n\n",
+  )
+})
+
 test('the command is there', () => {
   const command = path.join(project, 'node_modules', '.bin', 'varve')
   const version = (
