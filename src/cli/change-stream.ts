@@ -48,13 +48,18 @@ export async function printChanges(
   for (;;) {
     watch.look()
     await printer.printSource()
-    from = await printer.printUpToLatest(from)
-    if (!follow || signal.aborted || printer.isDone || printer.next > (upTo ?? Infinity)) return
+    const token = await printer.printUpToLatest(from)
+    from = token
+    if (!follow || signal.aborted || printer.isDone || printer.next > (upTo ?? Infinity)) {
+      return printer.printUntold(token)
+    }
+    // The writer is busy, and nothing of it passes the filter.
+    if (printer.isSilent) await printer.printUntold(token)
     let quietSince = Date.now()
     while (!watch.hasChanged()) {
-      if (!(await waited(options.pollMs, signal))) return
+      if (!(await waited(options.pollMs, signal))) return printer.printUntold(token)
       if (options.heartbeatMs === 0 || Date.now() - quietSince < options.heartbeatMs) continue
-      await printer.printPosition(from)
+      await printer.printPosition(token)
       quietSince = Date.now()
     }
     watch.look()
@@ -71,6 +76,9 @@ class ChangePrinter {
   readonly #options: StreamOptions
   readonly #terminal: Terminal
   #sourceText = ''
+  /** `next` of the last position line, and when it was printed. */
+  #told = 0
+  #toldAtMs = Date.now()
   #printed = 0
 
   constructor(location: string, store: Varve, options: StreamOptions, terminal: Terminal) {
@@ -95,11 +103,8 @@ class ChangePrinter {
         if (events.length > 0) await this.printPosition(scan.token)
         else break
       }
-      // A filter may have let nothing through: the position moves on all the same.
-      const hasMoved = this.next !== scan.position
       this.next = scan.position
       this.isDone = limit !== undefined && this.#printed >= limit
-      if (hasMoved) await this.printPosition(scan.token)
       await this.#terminal.flush()
       return scan.token
     } finally {
@@ -107,7 +112,20 @@ class ChangePrinter {
     }
   }
 
+  /** There was no position line for as long as a heartbeat. */
+  get isSilent(): boolean {
+    const { heartbeatMs } = this.#options
+    return heartbeatMs > 0 && Date.now() - this.#toldAtMs >= heartbeatMs
+  }
+
+  /** Where the last position line said less: at the end, and where a filter let nothing through, the position moves on too. */
+  async printUntold(token: ResumeToken): Promise<void> {
+    if (this.next !== this.#told) await this.printPosition(token)
+  }
+
   async printPosition(token: ResumeToken): Promise<void> {
+    this.#told = this.next
+    this.#toldAtMs = Date.now()
     if (!this.#options.hasControls) return
     const line: PositionLine = { control: 'position', next: this.next, token }
     await this.#terminal.line(JSON.stringify(line))

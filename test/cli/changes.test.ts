@@ -102,6 +102,24 @@ describe('changes', () => {
     expect(seqnos('--from', position!['token'] as string)).toEqual([3, 4])
   })
 
+  test('says at the end how far it has come, also where nothing is new or nothing passes', () => {
+    const last = (args: readonly string[]): unknown =>
+      parseLines(place.ok(['changes', 's', ...args])).at(-1)
+    const end = last([]) as { token: string }
+    expect(end).toMatchObject({ control: 'position', next: 5 })
+    for (const args of [
+      ['--from', end.token],
+      ['--from', 'now'],
+      ['-k', 'nowhere'],
+      ['--type', 'MergeOperand'],
+    ]) {
+      expect(last(args)).toEqual(end)
+    }
+    expect(last(['--from', '2', '--to', '1'])).toMatchObject({ control: 'position', next: 2 })
+    expect(last(['--to', '3', '-k', 'v'])).toMatchObject({ control: 'position', next: 4 })
+    expect(last(['--type', 'MergeOperand', '-n', '1'])).toMatchObject({ next: 3 })
+  })
+
   test('filters by keyspace, type and key', () => {
     expect(seqnos('-k', 'v')).toEqual([2])
     expect(seqnos('--type', 'PointTombstone', 'RangeTombstone')).toEqual([3, 4])
