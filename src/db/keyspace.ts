@@ -144,7 +144,9 @@ export class KeyspaceHandle implements Keyspace {
   ): Promise<(Buffer | undefined)[]> {
     if (!Array.isArray(keys)) throw wrongType('keys', 'an array', keys)
     // Copied: a read that waits for the disk must not see what the caller does to its bytes meanwhile.
-    const wanted = keys.map((key: BytesLike) => Buffer.from(toKey(key)))
+    const wanted: Uint8Array[] = []
+    // Not with `map`, which leaves holes as they are.
+    for (const key of keys as readonly BytesLike[]) wanted.push(Buffer.from(toKey(key)))
     return this.#reader.getMany(this.#state, wanted, options)
   }
 

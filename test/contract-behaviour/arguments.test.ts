@@ -65,6 +65,7 @@ describe('wrong arguments', () => {
     ['get snapshot shape', TYPE, () => db.get('a', { snapshot: any({ seqno: 0 }) })],
     ['getMany type', TYPE, () => db.getMany(any('abc'))],
     ['getMany item', TYPE, () => db.getMany([any(1)])],
+    ['getMany hole', TYPE, () => db.getMany(Array<string>(2))],
     ['getMany item empty', INVALID, () => db.getMany([''])],
     ['keyspace empty', INVALID, () => db.keyspace('')],
     ['keyspace 256', INVALID, () => db.keyspace('é'.repeat(128))],
