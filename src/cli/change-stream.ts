@@ -12,7 +12,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ResumeToken } from '../cdc/resume-token.ts'
-import type { ChangeFilter, ScanOptions } from '../cdc/streams.ts'
+import type { ChangeFilter, ChangeScan, ScanOptions } from '../cdc/streams.ts'
 import type { Varve } from '../db/varve.ts'
 import { encodeEvent, type LineEncodings, type PositionLine } from './change-line.ts'
 import { sourceLineOf } from './source-line.ts'
@@ -45,6 +45,8 @@ export async function printChanges(
   const printer = new ChangePrinter(location, store, options, terminal)
   const watch = new DirectoryWatch(location)
   let from = options.from
+  // Arguments that are wrong are told of before anything is printed.
+  await printer.openScan(from).close()
   for (;;) {
     watch.look()
     await printer.printSource()
@@ -88,12 +90,17 @@ class ChangePrinter {
     this.#terminal = terminal
   }
 
-  async printUpToLatest(from: number | ResumeToken): Promise<ResumeToken> {
-    const { filter, upTo, limit, encodings, signal } = this.#options
+  openScan(from: number | ResumeToken): ChangeScan {
+    const { filter, upTo, limit } = this.#options
     const options: ScanOptions = { ...filter }
     if (upTo !== undefined) options.upTo = upTo
     if (limit !== undefined) options.limit = limit - this.#printed
-    const scan = this.#store.scanSinceSeqno(from, options)
+    return this.#store.scanSinceSeqno(from, options)
+  }
+
+  async printUpToLatest(from: number | ResumeToken): Promise<ResumeToken> {
+    const { limit, encodings, signal } = this.#options
+    const scan = this.openScan(from)
     try {
       while (!signal.aborted) {
         const events = await scan.nextBatch(BATCH_EVENTS)

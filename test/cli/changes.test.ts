@@ -135,7 +135,12 @@ describe('changes', () => {
     await store.close()
     expect(place.run(['changes', 'short', '--from', '1'])).toMatchObject({ code: 6 })
     expect(place.run(['changes', 'short', '--from', '9'])).toMatchObject({ code: 1 })
-    expect(place.run(['changes', 'short', '--from', 'yesterday'])).toMatchObject({ code: 2 })
+    for (const wrong of [
+      ['--from', 'yesterday'],
+      ['--limit', '0'],
+    ]) {
+      expect(place.run(['changes', 'short', ...wrong])).toMatchObject({ code: 2, stdout: '' })
+    }
     expect(place.run(['changes', 'short', '--type', 'Update']).code).toBe(2)
     expect(place.run(['changes', 'nowhere']).code).toBe(3)
   })
