@@ -20,6 +20,7 @@ const WAL_WRITER = 'test/wal/wal-writer.test.ts'
 const VERSIONS = 'test/version/version-set.test.ts'
 const TAKE_OVER = 'test/db/take-over.test.ts'
 const LIFECYCLE = 'test/db/lifecycle.test.ts'
+const LOG_BLOCKS = 'test/compaction/log-stretches.test.ts'
 const MODEL = 'test/model/model.test.ts'
 
 export const MUTANTS: readonly Mutant[] = [
@@ -295,11 +296,8 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'a failed fsync of the log is tried again',
     file: 'src/wal/wal-writer.ts',
     changes: [
-      ['allDone([this.#file.sync(),', 'allDone([this.#file.sync().catch(() => this.#file.sync()),'],
-      [
-        '    else await this.#file.sync()\n',
-        '    else await this.#file.sync().catch(() => this.#file.sync())\n',
-      ],
+      ['allDone([file.sync(),', 'allDone([file.sync().catch(() => file.sync()),'],
+      ['    else await file.sync()\n', '    else await file.sync().catch(() => file.sync())\n'],
     ],
     tests: [FAULTS, WAL_WRITER],
   },
@@ -341,8 +339,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/wal/wal-writer.ts',
     changes: [
       [
-        'if (isFirst) await allDone([this.#file.sync(), this.#fs.syncDirectory(this.#directory)])',
-        'if (isFirst) await this.#file.sync()',
+        'if (isFirst) await allDone([file.sync(), this.#fs.syncDirectory(this.#directory)])',
+        'if (isFirst) await file.sync()',
       ],
     ],
     tests: [WAL_WRITER, ...CRASH],
@@ -357,7 +355,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'after a refused write the log is not cut back',
     file: 'src/wal/wal-writer.ts',
     changes: [
-      ['    if (this.#file.size !== this.#size) this.#file.truncate(this.#size)\n', ''],
+      ['    if (file.size !== this.#size) file.truncate(this.#size)\n', ''],
       ['      this.#truncateAtOnce()\n', ''],
     ],
     tests: [WAL_WRITER, FULL_DISK],
@@ -553,6 +551,28 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cdc/event-pages.ts',
     changes: [['seqno >= page.first && seqno <= page.last', 'seqno <= page.last']],
     tests: ['test/cdc/event-pages.test.ts'],
+  },
+  {
+    what: 'a block in the form of the log gives away what is no history',
+    file: 'src/segment/log-block.ts',
+    changes: [
+      [
+        'isEntry = (bytes[bitsAt + (operation >>> 3)]! & (1 << (operation & 7))) !== 0',
+        'isEntry = true',
+      ],
+    ],
+    tests: [LOG_BLOCKS],
+  },
+  {
+    what: 'a stretch of the log that begins within a commit takes it for a whole one',
+    file: 'src/compaction/log-stretches.ts',
+    changes: [
+      [
+        'block.leading = commits.first[commitId]! + commits.size[commitId]! - block.firstSeqno',
+        'block.leading = commits.size[commitId]!',
+      ],
+    ],
+    tests: [LOG_BLOCKS],
   },
   {
     what: 'an ack in a batch is forgotten by a flush',
