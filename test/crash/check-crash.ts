@@ -13,7 +13,7 @@ import { eventLine, keyText, modelLine } from '../model/model.ts'
 import type { CrashPoint } from './crash-points.ts'
 import { DIRECTORY, optionsOf, TUNING } from './life.ts'
 import { LogicalTimers } from './logical-timers.ts'
-import { keyspaceExists, modelAt, positionsAllowed, type Promised } from './promises.ts'
+import { filesIn, keyspaceExists, modelAt, positionsAllowed, type Promised } from './promises.ts'
 
 /** Background work that was left to do must be done after so many turns of the event loop. */
 const TURNS_MAX = 2_000
@@ -26,6 +26,7 @@ export interface Survived {
 /** Opens the image and checks it; the caller closes the store. */
 export async function openAfterCrash(point: CrashPoint, fs: MemoryFileSystem): Promise<Survived> {
   const { promised } = point
+  const files = promised.exists ? filesIn(fs, DIRECTORY) : []
   const environment = { fs, now: (): number => point.nowMs, logger: SILENT }
   const store = await openStore(
     DIRECTORY,
@@ -33,7 +34,7 @@ export async function openAfterCrash(point: CrashPoint, fs: MemoryFileSystem): P
     { ...TUNING, timers: new LogicalTimers() },
   )
   const { latest } = store.history()
-  checkSurvivors(point, store)
+  checkSurvivors(point, store, files)
   await checkStream(point, store)
   await checkState(point, store)
   checkConsumers(promised, store, latest)
@@ -44,7 +45,11 @@ export async function openAfterCrash(point: CrashPoint, fs: MemoryFileSystem): P
 }
 
 /** I5: a prefix of the commits, each whole; nothing that was acknowledged is missing. I6: epochs. I3: the floor. */
-function checkSurvivors({ promised, unsynced, events }: CrashPoint, store: Varve): void {
+function checkSurvivors(
+  { promised, unsynced, events }: CrashPoint,
+  store: Varve,
+  files: readonly string[],
+): void {
   const { latest, durable, floor, epochs } = store.history()
   const kept = unsynced === 'kept' ? promised.acknowledged : promised.durable
   expect(latest, 'acknowledged commits survive').toBeGreaterThanOrEqual(kept)
@@ -60,8 +65,11 @@ function checkSurvivors({ promised, unsynced, events }: CrashPoint, store: Varve
   expect(epochs.slice(0, known), 'epochs stay').toEqual(promised.epochs)
   if (promised.phase === 'closed') {
     expect(epochs, 'a clean close is followed by no new epoch').toHaveLength(known)
-  } else if (promised.phase === 'open' && (unsynced === 'kept' || promised.hasShownNews)) {
-    // A power cut that comes before anything new was shown may leave the very files of a clean close.
+  } else if (
+    promised.phase === 'open' &&
+    (promised.hasShownNews || (unsynced === 'kept' && !isSameList(files, promised.filesAtClose)))
+  ) {
+    // Before anything new was shown, an end may leave the very files of a clean close: the next log is begun behind the open.
     expect(epochs.length, 'an unclean end is followed by a new epoch').toBeGreaterThan(known)
   }
   // A crash in the middle of an open or close may have come after the new epoch, or before the end was unclean.
@@ -72,6 +80,10 @@ function checkSurvivors({ promised, unsynced, events }: CrashPoint, store: Varve
     expect(latest, 'no new epoch only where nothing is lost').toBe(promised.submitted)
   }
   expect(new Set(epochs.map(({ id }) => id)).size, 'epoch ids are unique').toBe(epochs.length)
+}
+
+function isSameList(files: readonly string[], others: readonly string[] | undefined): boolean {
+  return others?.length === files.length && files.every((name) => others.includes(name))
 }
 
 /** I1, I4: from the floor to the latest every event as it was written. I3: below the floor a code, never less. */

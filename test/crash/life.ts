@@ -21,7 +21,7 @@ import { CUSTOM, OPERATORS, SILENT } from '../model/driver.ts'
 import { keyBytes, type Model, type ModelOperation } from '../model/model.ts'
 import { randomOf } from '../record/record-samples.ts'
 import { LogicalTimers } from './logical-timers.ts'
-import type { Promised } from './promises.ts'
+import { filesIn, type Promised } from './promises.ts'
 
 export const DIRECTORY = '/store'
 const NAMES = ['default', 'counters', 'custom', 'plain'] as const
@@ -98,6 +98,7 @@ export class Life {
   async open(): Promise<void> {
     const { promised } = this
     const { fs, optionsSeed } = this.#start
+    promised.filesAtClose = promised.phase === 'closed' ? filesIn(fs, DIRECTORY) : undefined
     promised.phase = 'opening'
     promised.unseenOpens++
     const environment = { fs, now: (): number => this.clock.now(), logger: SILENT }

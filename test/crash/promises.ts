@@ -1,6 +1,7 @@
 /**
  * What the outside was told, and may therefore rely on: a store that came back from a crash is held against it.
  */
+import type { FileSystem } from '../../src/env/file-system.ts'
 import { Model, type ModelEvent, type ModelOperation } from '../model/model.ts'
 import { FOLDS } from '../model/driver.ts'
 
@@ -47,6 +48,8 @@ export interface Promised {
   acknowledged: number
   /** Since the store was opened it has shown an event, or answered a write, that it did not have then. */
   hasShownNews: boolean
+  /** What lay in the directory when the store was opened after a clean close; undefined where it was opened after anything else. */
+  filesAtClose: readonly string[] | undefined
   /** Survives a power cut. */
   durable: number
   /** Highest floor that was seen. */
@@ -66,6 +69,7 @@ export function nothingPromised(): Promised {
     submitted: 0,
     acknowledged: 0,
     hasShownNews: false,
+    filesAtClose: undefined,
     durable: 0,
     floor: 1,
     epochs: [],
@@ -90,6 +94,11 @@ export function copyPromised(promised: Promised): Promised {
     ),
     tokens: [...promised.tokens],
   }
+}
+
+/** Names of the files in a store's directory, less what comes and goes with the lock. */
+export function filesIn(fs: Pick<FileSystem, 'list'>, directory: string): string[] {
+  return fs.list(directory).filter((name) => !name.startsWith('LOCK'))
 }
 
 /** Where the consumer must stand when everything up to `latest` survived. */
