@@ -13,7 +13,14 @@ import { eventLine, keyText, modelLine } from '../model/model.ts'
 import type { CrashPoint } from './crash-points.ts'
 import { DIRECTORY, optionsOf, TUNING } from './life.ts'
 import { LogicalTimers } from './logical-timers.ts'
-import { filesIn, keyspaceExists, modelAt, positionsAllowed, type Promised } from './promises.ts'
+import {
+  filesIn,
+  isSameList,
+  keyspaceExists,
+  modelAt,
+  positionsAllowed,
+  type Promised,
+} from './promises.ts'
 
 /** Background work that was left to do must be done after so many turns of the event loop. */
 const TURNS_MAX = 2_000
@@ -80,10 +87,6 @@ function checkSurvivors(
     expect(latest, 'no new epoch only where nothing is lost').toBe(promised.submitted)
   }
   expect(new Set(epochs.map(({ id }) => id)).size, 'epoch ids are unique').toBe(epochs.length)
-}
-
-function isSameList(files: readonly string[], others: readonly string[] | undefined): boolean {
-  return others?.length === files.length && files.every((name) => others.includes(name))
 }
 
 /** I1, I4: from the floor to the latest every event as it was written. I3: below the floor a code, never less. */

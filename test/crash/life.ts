@@ -21,7 +21,7 @@ import { CUSTOM, OPERATORS, SILENT } from '../model/driver.ts'
 import { keyBytes, type Model, type ModelOperation } from '../model/model.ts'
 import { randomOf } from '../record/record-samples.ts'
 import { LogicalTimers } from './logical-timers.ts'
-import { filesIn, type Promised } from './promises.ts'
+import { filesIn, isSameList, type Promised } from './promises.ts'
 
 export const DIRECTORY = '/store'
 const NAMES = ['default', 'counters', 'custom', 'plain'] as const
@@ -98,7 +98,11 @@ export class Life {
   async open(): Promise<void> {
     const { promised } = this
     const { fs, optionsSeed } = this.#start
-    promised.filesAtClose = promised.phase === 'closed' ? filesIn(fs, DIRECTORY) : undefined
+    const files = promised.exists ? filesIn(fs, DIRECTORY) : []
+    // A close that a crash cut off may have come so far, and an open that died early has left everything as it was.
+    const mayBeClosed =
+      ['closed', 'closing'].includes(promised.phase) || isSameList(files, promised.filesAtClose)
+    promised.filesAtClose = mayBeClosed ? files : undefined
     promised.phase = 'opening'
     promised.unseenOpens++
     const environment = { fs, now: (): number => this.clock.now(), logger: SILENT }

@@ -48,7 +48,7 @@ export interface Promised {
   acknowledged: number
   /** Since the store was opened it has shown an event, or answered a write, that it did not have then. */
   hasShownNews: boolean
-  /** What lay in the directory when the store was opened after a clean close; undefined where it was opened after anything else. */
+  /** What lay in the directory when the store was opened after what may have been a clean close; undefined: it was none. */
   filesAtClose: readonly string[] | undefined
   /** Survives a power cut. */
   durable: number
@@ -99,6 +99,13 @@ export function copyPromised(promised: Promised): Promised {
 /** Names of the files in a store's directory, less what comes and goes with the lock. */
 export function filesIn(fs: Pick<FileSystem, 'list'>, directory: string): string[] {
   return fs.list(directory).filter((name) => !name.startsWith('LOCK'))
+}
+
+export function isSameList(
+  files: readonly string[],
+  others: readonly string[] | undefined,
+): boolean {
+  return others?.length === files.length && files.every((name) => others.includes(name))
 }
 
 /** Where the consumer must stand when everything up to `latest` survived. */
