@@ -14,7 +14,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { build } from 'rolldown'
-import { BUNDLED } from './bundle-options.mjs'
+import { BUNDLED, OUTPUT } from './bundle-options.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const out = path.resolve(process.argv[2] ?? path.join(root, 'dist'))
@@ -24,7 +24,7 @@ const testing = path.join(out, 'testing', 'index.js')
 await build({
   ...BUNDLED,
   input: { 'background/library': index, 'testing/index': testing },
-  output: { dir: out, format: 'esm', chunkFileNames: 'background/common.js' },
+  output: { ...OUTPUT, dir: out, chunkFileNames: 'background/common.js' },
 })
 fs.writeFileSync(index, "export * from './background/library.js'\n")
 // They are readable as they are, and the maps of what was here before are not their own.

@@ -8,12 +8,12 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import { build } from 'rolldown'
-import { BUNDLED } from './bundle-options.mjs'
+import { BUNDLED, OUTPUT } from './bundle-options.mjs'
 
 const root = path.resolve(import.meta.dirname, '..')
 const out = path.resolve(process.argv[2] ?? path.join(root, 'dist'))
 const file = path.join(out, 'background', 'job-worker.js')
 
-await build({ ...BUNDLED, input: file, output: { file, format: 'esm' } })
+await build({ ...BUNDLED, input: file, output: { ...OUTPUT, file } })
 // It is readable as it is, and the map of what was here before is not its own.
 fs.rmSync(`${file}.map`, { force: true })
