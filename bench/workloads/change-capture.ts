@@ -2,7 +2,7 @@
 import { FILL_SEED, fixtureEvents, fixtureOrder } from '../harness/fixture-order.ts'
 import type { Fixture, Metrics } from '../harness/job.ts'
 import type { BenchStore, ChangeLog } from '../peers/store.ts'
-import { median } from 'simple-statistics'
+import { median } from './median.ts'
 import { milliseconds } from './clock.ts'
 import { Dataset, keyIndex } from './dataset.ts'
 import { checkSome, VALUE_BYTES } from './fill.ts'

@@ -3,7 +3,7 @@
  * keys in order, at random and skewed; just flushed and after full compaction; with the help of seqno bounds and change
  * indexes, without, and from logs kept by hand on other engines.
  */
-import { median } from 'simple-statistics'
+import { median } from './median.ts'
 import { fixtureOrder } from '../harness/fixture-order.ts'
 import type { Fixture, Metrics } from '../harness/job.ts'
 import type { ChangeLog, Engine } from '../peers/store.ts'
