@@ -149,7 +149,8 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
 
   async #nextSlow(): Promise<IteratorResult<ChangeEvent, undefined>> {
     this.#check()
-    if (this.#head === this.#ready.length) {
+    // Its hold is gone: what it would read may be gone as well.
+    if (!this.#isClosed && this.#head === this.#ready.length) {
       await this.#fill({ maxEvents: AHEAD_EVENTS, wholeCommits: false })
     }
     if (this.#isClosed) return { done: true, value: undefined }

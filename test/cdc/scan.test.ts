@@ -459,6 +459,19 @@ describe('what a scan refuses', () => {
     })
   })
 
+  test('one that was closed is at its end, whatever becomes of store, history and signal', async () => {
+    const store = new FakeStore()
+    fill(store, 600)
+    const controller = new AbortController()
+    const scan = scanSinceSeqno(store, 1, { signal: controller.signal })
+    await scan.close()
+    controller.abort()
+    store.status = 'closed'
+    expect(await scan.next()).toEqual({ done: true, value: undefined })
+    expect(await scan.nextBatch()).toEqual([])
+    expect(scan.stats.eventsDelivered).toBe(0)
+  })
+
   test('a missing, doubled or foreign event is corruption, never a shorter stream', async () => {
     const store = new FakeStore()
     fill(store, 30)
