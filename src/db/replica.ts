@@ -10,7 +10,7 @@
  * replica takes seqnos; so commits can be queued together, each with the seqno it must get, and where one fails those behind
  * it are refused by the pipeline rather than written with wrong seqnos.
  */
-import { EMPTY_BYTES } from '../base/bytes.ts'
+import { EMPTY_BYTES, U48_MAX } from '../base/bytes.ts'
 import { KIND_MASK, KIND_MERGE } from '../base/entry-kind.ts'
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 import { settled } from '../base/settled.ts'
@@ -175,7 +175,7 @@ export class Replica {
     return {
       token: token === undefined ? undefined : { text: token, fields: decodeToken(token) },
       // A source that is itself a replica and has heard of none has none.
-      epochs: epochs === undefined || epochs.length === 0 ? undefined : epochs.map(readEpoch),
+      epochs: epochs === undefined || epochs.length === 0 ? undefined : readEpochs(epochs),
       sync: sync ?? this.#ports.syncByDefault,
       signal,
     }
@@ -391,14 +391,23 @@ async function allOf(writes: readonly Promise<number>[]): Promise<void> {
   for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
+function readEpochs(given: readonly unknown[]): readonly Epoch[] {
+  const epochs = given.map(readEpoch)
+  if (new Set(epochs.map(({ id }) => id)).size === epochs.length) return epochs
+  throw invalidArgument('epochs has one of them twice', { epochs: epochs.length })
+}
+
 function readEpoch(given: unknown): Epoch {
   if (typeof given !== 'object' || given === null) throw wrongType('epochs', 'epochs', given)
   const { epoch, id, first } = given as Partial<Epoch>
   if (typeof epoch !== 'number' || typeof id !== 'string' || typeof first !== 'number') {
     throw wrongType('epochs', 'epochs', given)
   }
-  const isValid = Number.isSafeInteger(epoch) && epoch >= 0 && Number.isSafeInteger(first)
-  if (!isValid || first < 1 || id === '' || id.length > ID_LENGTH_MAX) {
+  // Bounded, so that `promote` can count on from there.
+  const isCount = (value: number): boolean =>
+    Number.isSafeInteger(value) && value >= 1 && value <= U48_MAX
+  const isId = id !== '' && id.length <= ID_LENGTH_MAX && id.isWellFormed()
+  if (!isCount(epoch) || !isCount(first) || !isId) {
     throw invalidArgument('epochs holds one that no history() gives', { epoch, id, first })
   }
   return { epoch, id, first }

@@ -258,6 +258,36 @@ describe('applyChanges', () => {
     await replica.close()
   })
 
+  test('refuses lists of epochs that no source has', async () => {
+    const replicas = replicaFixture()
+    let replica = await replicas.open()
+    const epoch = { epoch: 1, id: 'a', first: 1 }
+    const refused = async (...epochs: (typeof epoch)[]): Promise<void> => {
+      expect(await codeOf(() => replica.applyChanges([], { epochs }))).toBe(
+        'VARVE_INVALID_ARGUMENT',
+      )
+      expect(replica.history().epochs).toEqual([])
+    }
+    await refused({ ...epoch, epoch: 0 })
+    await refused({ ...epoch, epoch: 1.5 })
+    await refused({ ...epoch, epoch: Number.MAX_SAFE_INTEGER })
+    await refused({ ...epoch, first: 0 })
+    await refused({ ...epoch, first: Number.MAX_SAFE_INTEGER })
+    await refused({ ...epoch, id: '' })
+    await refused({ ...epoch, id: 'a\ud800' })
+    await refused(epoch, { ...epoch, epoch: 2, first: 3 })
+    // The last that may be: the store can still be promoted, and opened afterwards.
+    const last = { epoch: 2 ** 48 - 1, id: 'a', first: 1 }
+    await replica.applyChanges([], { epochs: [last] })
+    await replica.promote()
+    const { epochs } = replica.history()
+    expect(epochs).toEqual([last, { epoch: 2 ** 48, id: epochs[1]?.id, first: 1 }])
+    await replica.close()
+    replica = await replicas.open({ role: 'primary' })
+    expect(replica.history().epochs).toEqual(epochs)
+    await replica.close()
+  })
+
   test('refuses what no source says', async () => {
     const replica = await replicaFixture().open()
     const event = {
