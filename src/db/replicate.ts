@@ -56,7 +56,8 @@ const BATCH_EVENTS = 4_096
  * ```
  *
  * Rejects with VARVE_HISTORY_TRUNCATED where the source's history starts above the replica's end (base the replica on a
- * checkpoint), VARVE_WRONG_STORE, VARVE_HISTORY_DIVERGED, and whatever reading the one or writing the other rejects with.
+ * checkpoint), VARVE_WRONG_STORE, VARVE_HISTORY_DIVERGED, VARVE_CLOSED (either is closed already), and whatever reading the one or
+ * writing the other rejects with.
  */
 export async function replicate(
   source: Varve,
@@ -69,6 +70,7 @@ export async function replicate(
   if (to === undefined) throw wrongType('replica', 'an open store', replica)
   checkOptions(options, CHECKS)
   to.ensureUsable()
+  if (from.status === 'closed') throw closedError()
   if (from === to) throw invalidArgument('a store cannot be its own replica')
   if (to.role !== 'replica') throw invalidArgument('the store to replicate to is a primary')
   return new Replication(from, to, options ?? {}).run()

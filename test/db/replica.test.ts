@@ -677,6 +677,7 @@ test('replicate refuses what makes no sense', async () => {
     'VARVE_INVALID_ARGUMENT',
   )
   await source.close()
+  expect(await codeOf(() => replicate(source, replica))).toBe('VARVE_CLOSED')
   await replica.close()
   expect(await codeOf(() => replicate(source, replica))).toBe('VARVE_CLOSED')
 })
