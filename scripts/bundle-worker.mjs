@@ -15,5 +15,5 @@ const out = path.resolve(process.argv[2] ?? path.join(root, 'dist'))
 const file = path.join(out, 'background', 'job-worker.js')
 
 await build({ ...BUNDLED, input: file, output: { ...OUTPUT, file } })
-// It is readable as it is, and the map of what was here before is not its own.
+// The map of what was here before is not its own. It gets none: the thread is started without the flags of the program.
 fs.rmSync(`${file}.map`, { force: true })

@@ -15,23 +15,37 @@ import path from 'node:path'
 
 export const ROOT: string = path.resolve(import.meta.dirname, '../..')
 const CACHE = path.join(ROOT, 'node_modules', '.cache', 'varve-package')
-const FILES = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md']
+const FILES = ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', ...documents()]
 
 /** What the package's build runs behind the compiler. */
 const SCRIPTS = [
   'scripts/bundle-worker.mjs',
   'scripts/bundle-library.mjs',
   'scripts/bundle-cli.mjs',
+  'scripts/prune-dist.mjs',
 ]
 
-/** Its directory: package.json, dist, and a node_modules beside it with what it depends on. */
+/** What else the build depends on. */
+const SETTINGS = ['scripts/bundle-options.mjs', 'tsconfig.build.json', 'tsconfig.json']
+
+/** As `files` of package.json has them. */
+function documents(): string[] {
+  return ['docs', 'docs/benchmarks'].flatMap((folder) =>
+    fs
+      .readdirSync(path.join(ROOT, folder))
+      .filter((name) => /\.(md|svg)$/.test(name))
+      .map((name) => `${folder}/${name}`),
+  )
+}
+
+/** Its directory: package.json, documents, dist, and a node_modules beside it with what it depends on. */
 export function builtPackage(): string {
   const target = path.join(CACHE, stateOfSources())
   if (fs.existsSync(target)) return target
   fs.mkdirSync(CACHE, { recursive: true })
   // Two test files may build at once: each builds for itself, and the first one to finish is taken.
   const directory = fs.mkdtempSync(path.join(CACHE, 'building-'))
-  for (const name of FILES) fs.copyFileSync(path.join(ROOT, name), path.join(directory, name))
+  for (const name of FILES) fs.cpSync(path.join(ROOT, name), path.join(directory, name))
   const dist = path.join(directory, 'dist')
   const options = { cwd: ROOT, stdio: 'pipe' } as const
   const tsc = path.join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc')
@@ -51,7 +65,7 @@ export function builtPackage(): string {
 function stateOfSources(): string {
   const hash = createHash('sha256')
   const names = fs.readdirSync(path.join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
-  const files = names.map((name) => path.join('src', name)).concat(FILES, SCRIPTS)
+  const files = names.map((name) => path.join('src', name)).concat(FILES, SCRIPTS, SETTINGS)
   for (const name of files.toSorted()) {
     const file = path.join(ROOT, name)
     if (!fs.statSync(file).isFile()) continue

@@ -39,9 +39,9 @@ function firstProgram(): string {
   return /<!-- example: first-program -->\n```ts\n([\s\S]*?)```/.exec(readme)![1]!
 }
 
-function run(name: string, code: string): string {
+function run(name: string, code: string, flags: readonly string[] = []): string {
   fs.writeFileSync(path.join(project, name), code)
-  const { status, stdout, stderr } = spawnSync(process.execPath, [name], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, name], {
     cwd: project,
     encoding: 'utf8',
   })
@@ -70,7 +70,43 @@ test('it carries what it needs and nothing of the workshop', () => {
       'LICENSE',
     ]),
   )
-  expect(packed.filter((name) => /^(src|test|bench|docs|scripts)\//.test(name))).toEqual([])
+  expect(packed.filter((name) => /^(src|test|bench|scripts|docs\/api)\//.test(name))).toEqual([])
+})
+
+test('it has one file for each thing that is run, and no more types than the exported ones need', () => {
+  expect(packed.filter((name) => name.endsWith('.js')).toSorted()).toEqual([
+    'dist/background/command.js',
+    'dist/background/common.js',
+    'dist/background/job-worker.js',
+    'dist/background/library.js',
+    'dist/cli/varve.js',
+    'dist/index.js',
+    'dist/testing/index.js',
+  ])
+  expect(packed.filter((name) => /^dist\/(blob|cli|record)\/.*\.d\.ts$/.test(name))).toEqual([])
+})
+
+test('the documents that the README and the command point to are in it, with all that they link to', () => {
+  const documents = packed.filter((name) => name.endsWith('.md'))
+  expect(documents).toContain('docs/ndjson.md')
+  for (const name of documents) {
+    const text = fs.readFileSync(path.join(ROOT, name), 'utf8')
+    for (const [, target] of text.matchAll(/\]\(([^):#]+)(?:#[^)]*)?\)/g)) {
+      expect(packed, name).toContain(path.posix.join(path.posix.dirname(name), target!))
+    }
+  }
+})
+
+test('with --enable-source-maps a trace leads to the sources', () => {
+  const code = `
+    import fs from 'node:fs'
+    import { Varve } from 'varve'
+    fs.mkdirSync('my-store')
+    const { stack } = await Varve.open('').catch((error) => error)
+    console.log(stack)`
+  const trace = run('trace.mjs', code, ['--enable-source-maps'])
+  expect(trace).toMatch(/varve\/src\/db\/location\.ts:\d+:\d+/)
+  expect(trace).not.toContain('library.js')
 })
 
 test('the first program of the README runs by import', () => {
