@@ -94,9 +94,10 @@ export function hasStoreAt(location: string): boolean {
   return isStoreThere(location) && hasStore(fs, fs.canonicalPath(location))
 }
 
-/** Whether there is a directory to look for a store in. */
+/** Whether there is a directory to look for a store in: where `Varve.open` looks, for which `missing/..` is nothing. */
 export function isStoreThere(location: string): boolean {
-  return createNodeFileSystem().stat(location)?.isDirectory === true
+  const fs = createNodeFileSystem()
+  return fs.stat(fs.canonicalPath(location))?.isDirectory === true
 }
 
 export async function operatorsOf(

@@ -275,6 +275,8 @@ describe('replicate', () => {
     place.ok(['checkpoint', 's', 'second'])
     place.ok(['put', 's', 'c', '3'])
     expect(place.run(['replicate', 'first', 's'])).toMatchObject({ code: 6, stdout: '' })
+    // The same directory, by a name that the file system does not know.
+    expect(place.run(['replicate', 'first', 'missing/../s'])).toMatchObject({ code: 6 })
     place.ok(['put', 's', 'd', '4'])
     place.ok(['replicate', 's', 'first'])
     expect(place.ok(['changes', 'first'])).toBe(place.ok(['changes', 's']))
