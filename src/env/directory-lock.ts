@@ -37,14 +37,14 @@ async function lockBySocket(directory: string): Promise<DirectoryLock> {
   const server = await listen(`\0varve:${stat.dev}:${stat.ino}`)
   // A sandbox may forbid sockets; the file then does what it can.
   if (server === undefined) return await lockByFile(directory)
-  if (server === 'in use') throw locked(directory, readHolder(directory))
+  if (server === 'in use') throw lockedNow(directory, readHolder(directory), stat.ino)
   try {
     const self = describeSelf(newToken(), stat.ino)
     const holder = readHolder(directory)
     // Having the socket proves that nobody of this network namespace is left.
     const isNeighbour = holder?.bootId === self.bootId && holder?.netNamespace === self.netNamespace
     if (holder !== undefined && !isNeighbour && mayBeAlive(holder, self)) {
-      throw locked(directory, holder)
+      throw lockedByFile(directory, holder)
     }
     const temporary = joinPath(directory, temporaryFileName(LOCK_FILE))
     fs.writeFileSync(temporary, encodeHolder(self), { mode: 0o600 })
@@ -69,11 +69,11 @@ export async function lockByFile(directory: string): Promise<DirectoryLock> {
     }
     const holder = readHolder(directory)
     if (holder === undefined ? isFresh(file) : mayBeAlive(holder, self)) {
-      throw locked(directory, holder)
+      throw lockedByFile(directory, holder)
     }
     removeStale(directory, holder)
   }
-  throw locked(directory, readHolder(directory))
+  throw lockedByFile(directory, readHolder(directory))
 }
 
 /** The server, 'in use', or undefined where sockets are not to be had. */
@@ -148,12 +148,37 @@ function newToken(): string {
   return randomUUID()
 }
 
-function locked(directory: string, holder: LockHolder | undefined): VarveError {
-  const who = holder === undefined ? 'somebody' : `process ${holder.pid} on ${holder.host}`
+/** Somebody has the socket, so is alive: nothing is to be removed. */
+function lockedNow(
+  directory: string,
+  holder: LockHolder | undefined,
+  directoryInode: number,
+): VarveError {
+  if (holder !== undefined && isOurProcess(holder, directoryInode)) {
+    return locked('this process already. Open it once and share it', directory, holder)
+  }
+  return locked(`${nameOf(holder)}. With readOnly it can be read beside that`, directory, holder)
+}
+
+/** Only the LOCK file says so, which stays behind where a process is killed. */
+function lockedByFile(directory: string, holder: LockHolder | undefined): VarveError {
   const file = joinPath(directory, LOCK_FILE)
-  return new VarveError(
-    'VARVE_LOCKED',
-    `${directory} is open in ${who}. If that is surely gone, remove ${file}`,
-    { holder: holder && { pid: holder.pid, host: holder.host } },
+  return locked(`${nameOf(holder)}. If that is surely gone, remove ${file}`, directory, holder)
+}
+
+function isOurProcess(holder: LockHolder, directoryInode: number): boolean {
+  const { pid, startTicks, pidNamespace } = describeSelf('', directoryInode)
+  return (
+    holder.pid === pid && holder.startTicks === startTicks && holder.pidNamespace === pidNamespace
   )
+}
+
+function nameOf(holder: LockHolder | undefined): string {
+  return holder === undefined ? 'another process' : `process ${holder.pid} on ${holder.host}`
+}
+
+function locked(where: string, directory: string, holder: LockHolder | undefined): VarveError {
+  return new VarveError('VARVE_LOCKED', `${directory} is open in ${where}`, {
+    holder: holder && { pid: holder.pid, host: holder.host },
+  })
 }

@@ -60,6 +60,15 @@ async function end(child: ChildProcess): Promise<void> {
 const LOCKED = { code: 'VARVE_LOCKED', details: { holder: { pid: process.pid } } }
 const isLinux = process.platform === 'linux'
 
+/** What is said after the directory, by whoever refuses the lock. */
+async function refusal(lock: Promise<unknown>): Promise<string> {
+  const error = await lock.then(
+    () => new Error('not refused'),
+    (refused: Error) => refused,
+  )
+  return error.message.replaceAll(directory, '<directory>')
+}
+
 describe('the lock on a directory', () => {
   test('is refused a second time in this process, with its holder, and also through a symbolic link', async () => {
     const lock = await disk.lock(directory)
@@ -69,6 +78,22 @@ describe('the lock on a directory', () => {
     await expect(disk.lock(link)).rejects.toMatchObject(LOCKED)
     await lock.release()
     await (await disk.lock(link)).release()
+  })
+
+  test('says that it is held in this process, and in another one that it can be read', async () => {
+    const lock = await disk.lock(directory)
+    expect(await refusal(disk.lock(directory))).toMatch(
+      isLinux
+        ? 'open in this process already. Open it once and share it'
+        : 'If that is surely gone',
+    )
+    await lock.release()
+    const { child } = await lockInProcess()
+    expect(await refusal(disk.lock(directory))).toMatch(
+      isLinux
+        ? `open in process ${child.pid} on ${os.hostname()}. With readOnly it can be read`
+        : 'If that is surely gone',
+    )
   })
 
   test('goes to exactly one of many who ask at once', async () => {
@@ -169,6 +194,7 @@ describe('the lock by file alone', () => {
   test('is refused while it is held and free after its release', async () => {
     const lock = await lockByFile(directory)
     await expect(lockByFile(directory)).rejects.toMatchObject(LOCKED)
+    expect(await refusal(lockByFile(directory))).toContain('remove <directory>/LOCK')
     await lock.release()
     await lock.release()
     expect(fs.readdirSync(directory)).toEqual([])
