@@ -95,8 +95,17 @@ export function corruption(
 
 /** A TypeError with code ERR_INVALID_ARG_TYPE, as Node's own functions throw. */
 export function wrongType(argument: string, expected: string, actual: unknown): TypeError {
-  const got = actual === null ? 'null' : Array.isArray(actual) ? 'an array' : typeof actual
-  const error = new TypeError(`${argument} must be ${expected}, got ${got}`)
+  const error = new TypeError(`${argument} must be ${expected}, got ${kindOf(actual)}`)
   Object.assign(error, { code: 'ERR_INVALID_ARG_TYPE' })
   return error
+}
+
+/** What a message calls a value of the wrong type; never the value itself. */
+export function kindOf(value: unknown): string {
+  if (value === null) return 'null'
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value !== 'object') return typeof value
+  const { constructor }: { constructor?: unknown } = value
+  const isNamed = typeof constructor === 'function' && constructor !== Object
+  return isNamed && constructor.name !== '' ? `an instance of ${constructor.name}` : 'an object'
 }

@@ -205,7 +205,7 @@ export function foldOperands(
   try {
     value = operator.merge(key, base, operands)
   } catch (cause) {
-    throw mergeFailed(operator, keyspace, 'threw', cause)
+    throw mergeFailed(operator, keyspace, `threw: ${messageOf(cause)}`, cause)
   }
   return checkedResult(operator, keyspace, value)
 }
@@ -223,7 +223,7 @@ export function combineOperands(
   try {
     operand = operator.combine(key, operands)
   } catch (cause) {
-    throw mergeFailed(operator, keyspace, 'threw', cause)
+    throw mergeFailed(operator, keyspace, `threw: ${messageOf(cause)}`, cause)
   }
   return operand === undefined ? undefined : checkedResult(operator, keyspace, operand)
 }
@@ -246,6 +246,10 @@ function checkedResult(
   return Buffer.isBuffer(value)
     ? value
     : Buffer.from(value.buffer, value.byteOffset, value.byteLength)
+}
+
+function messageOf(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause)
 }
 
 function mergeFailed(

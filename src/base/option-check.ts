@@ -4,7 +4,8 @@
  * A wrong *type* is a TypeError (ERR_INVALID_ARG_TYPE), everything else VARVE_INVALID_ARGUMENT with details.problems.
  */
 import { isBytes } from './bytes.ts'
-import { VarveError, wrongType } from './errors.ts'
+import { closestName } from './closest-name.ts'
+import { kindOf, VarveError, wrongType } from './errors.ts'
 
 export interface Problem {
   readonly option: string
@@ -22,9 +23,8 @@ export type Checks = Readonly<Record<string, Check>>
 export function problemsOf(options: unknown, checks: Checks, prefix = ''): Problem[] {
   if (options === undefined) return []
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    return [
-      { option: prefix.slice(0, -1) || 'options', message: 'must be an object', isType: true },
-    ]
+    const message = `must be an object, got ${kindOf(options)}`
+    return [{ option: prefix.slice(0, -1) || 'options', message, isType: true }]
   }
   const problems: Problem[] = []
   for (const name of Object.keys(options)) {
@@ -32,16 +32,25 @@ export function problemsOf(options: unknown, checks: Checks, prefix = ''): Probl
     if (check === undefined) {
       problems.push({
         option: prefix + name,
-        message: `is unknown; known: ${Object.keys(checks).join(', ')}`,
+        message: unknown(name, Object.keys(checks)),
       })
       continue
     }
     const value: unknown = Reflect.get(options, name)
     if (value === undefined) continue
     const problem = check(value)
-    if (problem !== undefined) problems.push({ option: prefix + name, ...problem })
+    if (problem === undefined) continue
+    const got = problem.isType === true ? `, got ${kindOf(value)}` : ''
+    problems.push({ option: prefix + name, ...problem, message: problem.message + got })
   }
   return problems
+}
+
+function unknown(name: string, known: readonly string[]): string {
+  const meant = closestName(name, known)
+  return meant === undefined
+    ? `is unknown; known: ${known.join(', ')}`
+    : `is unknown; did you mean ${meant}?`
 }
 
 export function throwProblems(problems: readonly Problem[]): void {
@@ -89,12 +98,16 @@ export function isAmount(min: number): Check {
 export function isOneOf(...allowed: readonly (string | boolean)[]): Check {
   return (value) => {
     if (allowed.includes(value as string)) return undefined
-    const types = new Set(allowed.map((one) => typeof one))
-    return {
-      message: `must be one of ${allowed.join(', ')}`,
-      ...(types.has(typeof value as 'string') ? {} : { isType: true }),
-    }
+    const message = `must be one of ${allowed.join(', ')}`
+    const isType = !allowed.some((one) => typeof one === typeof value)
+    return isType ? { message, isType } : { message: `${message}, got ${textOf(value)}` }
   }
+}
+
+/** As much of a text or a truth value as a message should hold. */
+function textOf(value: unknown): string {
+  const text = String(value)
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}…` : text)
 }
 
 export const isBytesLike: Check = (value) =>

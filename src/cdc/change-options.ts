@@ -4,7 +4,7 @@
  */
 import type { BytesLike } from '../base/bytes.ts'
 import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
-import { invalidArgument, wrongType } from '../base/errors.ts'
+import { hasCode, invalidArgument, wrongType } from '../base/errors.ts'
 import {
   type Check,
   type Checks,
@@ -164,9 +164,20 @@ export function checkConsumerOptions(options: unknown): ConsumerOptions {
 export function parseFrom(from: unknown, words: readonly ('now' | 'oldest')[] = []): From {
   if (typeof from === 'string') {
     const word = words.find((one) => one === from)
-    return word === undefined ? { token: decodeToken(from) } : { word }
+    return word === undefined ? { token: tokenIn(from, words) } : { word }
   }
   return { seqno: parseSeqno(from, 'from') }
+}
+
+function tokenIn(from: string, words: readonly string[]): TokenFields {
+  try {
+    return decodeToken(from)
+  } catch (cause) {
+    if (!hasCode(cause, 'VARVE_INVALID_ARGUMENT')) throw cause
+    const others = words.map((word) => `'${word}', `).join('')
+    const message = `from must be ${others}a seqno or a resume token; what it is now is a malformed token: ${String(cause.details['reason'])}`
+    throw Object.assign(invalidArgument(message, cause.details), { cause })
+  }
 }
 
 /** A seqno to begin with: 0 means 1. */

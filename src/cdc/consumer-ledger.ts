@@ -167,7 +167,10 @@ export class ConsumerLedger {
     if (entry === undefined) throw consumerNotFound(name)
     if (entry.state === 'lost') throw consumerLost(name, entry.position, floor)
     if (next >= entry.position && next <= last + 1) return
-    const problem = next < entry.position ? 'goes backwards' : 'is beyond the next seqno'
+    const problem =
+      next < entry.position
+        ? `goes back from ${entry.position}`
+        : `is beyond the next seqno, ${last + 1}`
     throw invalidArgument(`Ack ${next} of consumer ${name} ${problem}`, {
       consumer: name,
       next,

@@ -146,7 +146,8 @@ export function operatorOf(
   if (options.mergeOperator === undefined) return undefined
   const operator = operators.get(options.mergeOperator)
   if (operator === undefined) {
-    throw operatorMismatch(keyspace, { stored: options.mergeOperator, given: undefined })
+    const wanted = { stored: options.mergeOperator, given: undefined }
+    throw operatorMismatch(keyspace, wanted, [...operators.keys()])
   }
   return operator
 }
@@ -154,10 +155,13 @@ export function operatorOf(
 function operatorMismatch(
   keyspace: string,
   operators: { stored: string; given: string | undefined },
+  known: readonly string[] = [],
 ): VarveError {
   const { stored, given } = operators
   const reason =
-    given === undefined ? 'which is not among mergeOperators' : `which cannot become ${given}`
+    given === undefined
+      ? `which is none of those given in mergeOperators or built in: ${known.join(', ')}`
+      : `which cannot become ${JSON.stringify(given)}`
   return new VarveError(
     'VARVE_MERGE_OPERATOR_MISMATCH',
     `keyspace ${JSON.stringify(keyspace)} has merge operator ${JSON.stringify(stored)}, ${reason}`,

@@ -4,10 +4,13 @@
 import { invalidArgument, wrongType } from '../base/errors.ts'
 import type { FileSystem } from '../env/file-system.ts'
 
-export function checkLocation(location: unknown): asserts location is string {
-  if (typeof location !== 'string') throw wrongType('location', 'a string', location)
+export function checkLocation(
+  location: unknown,
+  name: string = 'location',
+): asserts location is string {
+  if (typeof location !== 'string') throw wrongType(name, 'a string', location)
   if (location === '' || location.includes('\0')) {
-    throw invalidArgument('location must be a path of a directory')
+    throw invalidArgument(`${name} must be a path of a directory`)
   }
 }
 
@@ -15,7 +18,7 @@ export function checkLocation(location: unknown): asserts location is string {
 export function checkIsDirectory(fs: FileSystem, directory: string): boolean {
   const stat = fs.stat(directory)
   if (stat !== undefined && !stat.isDirectory) {
-    throw invalidArgument('location is a file, not a directory', { file: directory })
+    throw invalidArgument(`${directory} is a file, not a directory`, { file: directory })
   }
   return stat !== undefined
 }

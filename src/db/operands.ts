@@ -10,7 +10,7 @@ export function checkOperand(keyspace: KeyspaceState, operand: Uint8Array): void
   if (operator === undefined) {
     throw new VarveError(
       'VARVE_NO_MERGE_OPERATOR',
-      `keyspace ${JSON.stringify(keyspace.name)} has no merge operator`,
+      `keyspace ${JSON.stringify(keyspace.name)} has no merge operator: open it with { mergeOperator }`,
       { keyspace: keyspace.name },
     )
   }

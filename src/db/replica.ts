@@ -117,7 +117,7 @@ export class Replica {
     options: ApplyOptions | undefined,
     isOurs = false,
   ): Promise<{ latest: number; applied: number }> {
-    this.#ensureReplica()
+    this.#ensureReplica('applyChanges')
     const given = this.#readOptions(options)
     const received = readEvents(events, { isOurs })
     return this.#inTurn(() => this.#apply(received, given))
@@ -125,7 +125,7 @@ export class Replica {
 
   promote(): Promise<void> {
     return this.#inTurn(async () => {
-      this.#ensureReplica()
+      this.#ensureReplica('promote')
       const ports = this.#ports
       // Else a power cut could leave the new epoch above the seqnos that are given out next.
       await ports.sync()
@@ -141,7 +141,7 @@ export class Replica {
     received: ReplicaCommits,
     given: Given,
   ): Promise<{ latest: number; applied: number }> {
-    this.#ensureReplica()
+    this.#ensureReplica('applyChanges')
     if (given.signal?.aborted === true) throw aborted(given.signal)
     const ports = this.#ports
     const latest = ports.latest()
@@ -234,10 +234,12 @@ export class Replica {
     }
   }
 
-  #ensureReplica(): void {
+  #ensureReplica(call: string): void {
     this.#ports.ensureUsable()
     if (this.#ports.role() === 'replica') return
-    throw invalidArgument('the store is a primary', { role: 'primary' })
+    throw invalidArgument(`the store is a primary, and ${call} is for replicas`, {
+      role: 'primary',
+    })
   }
 
   // ---------------------------------------------------------------------------------------------- writing

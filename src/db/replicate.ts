@@ -72,7 +72,10 @@ export async function replicate(
   to.ensureUsable()
   if (from.status === 'closed') throw closedError()
   if (from === to) throw invalidArgument('a store cannot be its own replica')
-  if (to.role !== 'replica') throw invalidArgument('the store to replicate to is a primary')
+  if (to.role !== 'replica')
+    throw invalidArgument(
+      "the store to replicate to is a primary: open it with { role: 'replica' }",
+    )
   return new Replication(from, to, options ?? {}).run()
 }
 

@@ -255,7 +255,7 @@ export class Store {
   }
 
   async checkpoint(directory: string): Promise<{ seqno: number }> {
-    checkLocation(directory)
+    checkLocation(directory, 'directory')
     const engine = this.#engine()
     const parts = this.#parts
     const source = {

@@ -24,7 +24,7 @@ import type { ApplyOptions } from './replica.ts'
 import { type RepairOptions, type RepairReport, repairStore } from './repair.ts'
 import type { Snapshot } from './snapshots.ts'
 import type { StoreStats } from './stats.ts'
-import type { Store } from './store.ts'
+import { Store } from './store.ts'
 import type { StoreEvents } from './store-events.ts'
 import type { VerifyOptions, VerifyReport } from './verify.ts'
 import type { CommitInfo, WriteOptions } from './writer.ts'
@@ -57,6 +57,7 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
    * @hidden
    */
   constructor(store: Store) {
+    if (!(store instanceof Store)) throw new TypeError('use await Varve.open(location, options)')
     super(store.defaultKeyspace, store)
     this.#store = store
   }
