@@ -174,9 +174,7 @@ export class ChangeIndexBuilder {
   #ascending(): SortedEvents {
     const before = this.#chunks.at(-1)?.lastSeqno ?? 0
     assert(this.#isSorted && this.#seqnos[0]! > before, 'events come in the order of their seqnos')
-    const capacity = this.#seqnos.length
-    if (this.#identity.length < capacity)
-      this.#identity = Int32Array.from({ length: capacity }, (_, i) => i)
+    if (this.#identity.length < this.#rows) this.#identity = rowNumbers(this.#rows)
     return this.#columns({ seqnos: this.#seqnos, rows: this.#identity }, this.#ordinals)
   }
 
@@ -222,6 +220,13 @@ export class ChangeIndexBuilder {
     tableIds.set(this.#tableIds)
     this.#tableIds = tableIds
   }
+}
+
+/** Filled in a loop: `Int32Array.from` asks for each number by name, 50 ns of it, in a flush of ascending keys 30 ms. */
+function rowNumbers(count: number): Int32Array {
+  const numbers = new Int32Array(count)
+  for (let i = 0; i < count; i++) numbers[i] = i
+  return numbers
 }
 
 function permuted(column: Int32Array, rows: Int32Array): Int32Array {
