@@ -191,6 +191,7 @@ export class Engine {
 
   async closeLogs(): Promise<void> {
     for (const { wal } of [...this.memtables.sealed, this.memtables.active]) await wal.close()
+    this.memtables.letGo()
   }
 
   #startMaintenance(): void {

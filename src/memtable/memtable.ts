@@ -15,6 +15,7 @@ import { assert } from '../base/assert.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import { FLAG_OPEN_END, KIND_MASK, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
+import type { ArenaWeight } from './arena-weight.ts'
 import { type KeyspaceIndex, KeyspaceIndexes, type KeyspaceParts } from './keyspace-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
 import { OperandMemo } from './operand-memo.ts'
@@ -78,6 +79,7 @@ const NODES_SHARE = 1 / 4
 
 export class Memtable {
   readonly firstSeqno: number
+  readonly weight: ArenaWeight
   readonly #capacityBytes: number
   readonly #log: OperationLog
   readonly #tree: RadixTree
@@ -97,8 +99,8 @@ export class Memtable {
     this.#capacityBytes = options.capacityBytes
     this.#openSnapshots = options.openSnapshots
     this.#log = new OperationLog(options, parts?.log)
-    const likelyBytes = options.capacityBytes * NODES_SHARE
-    this.#nodes = new RadixNodes(options.shared, likelyBytes, parts?.nodes)
+    this.weight = this.#log.weight
+    this.#nodes = new RadixNodes(options.shared, options.capacityBytes * NODES_SHARE, parts?.nodes)
     this.#tree = new RadixTree(this.#log, this.#nodes)
     this.#memo = new OperandMemo(this.#log, options.capacityBytes)
     this.#keyspaces = new KeyspaceIndexes(options.openSnapshots, (ordinal) =>
@@ -245,8 +247,7 @@ export class Memtable {
   }
 
   hasRanges(keyspaceId: number): boolean {
-    const keyspace = this.#keyspaces.get(keyspaceId)
-    return keyspace !== undefined && keyspace.rangeDeletes.length > 0
+    return (this.#keyspaces.get(keyspaceId)?.rangeDeletes.length ?? 0) > 0
   }
 
   /** Walks the operations on keys; range deletes are not among them. Stays right while the memtable is written. */
@@ -356,8 +357,7 @@ export class Memtable {
 
   /** Keys that are far apart, [from, to) and at most a group, meet in the tree what is in no cache: better together. */
   #warm(from: number, to: number): void {
-    const first = this.#read(from)
-    const { keyStart, keyEnd } = first
+    const { keyStart, keyEnd } = this.#read(from)
     const last = this.#read(to - 1)
     const shared = sharedBytes(this.#log.arena, keyStart, keyEnd, last.keyStart, last.keyEnd)
     if (last.keyEnd - last.keyStart - shared < NEAR_BYTES) return

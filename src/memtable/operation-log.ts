@@ -23,6 +23,7 @@ import {
   FIELD_META,
 } from '../batch/commit-record.ts'
 import { ByteReader } from '../base/varint.ts'
+import { ArenaWeight } from './arena-weight.ts'
 import { Operation } from './operation.ts'
 import { allocateBytes, growDoubles, grownLength, growInts, growWords } from './shared-memory.ts'
 
@@ -77,12 +78,7 @@ export class OperationLog {
   /** Side by side: a walk needs both, and each is a cache miss. */
   links: Int32Array
   readonly commits: CommitTable = new CommitTable(0)
-  /**
-   * As large as the arena, and never touched, so that it takes no memory. The engine's collector is driven by how much memory hangs
-   * on JavaScript objects, and shared memory does not count: flushed memtables stayed until chance brought a collection, 180 MB for
-   * each million entries, gigabytes in a fill without pause. This one counts.
-   */
-  weight: ArrayBuffer | undefined
+  readonly weight: ArenaWeight = new ArenaWeight()
   #arenaView: DataView
   /** Where the last short record came from: small commits share chunks. */
   #source: Uint8Array | undefined
@@ -318,7 +314,7 @@ export class OperationLog {
     grown.set(this.arena.subarray(0, this.arenaEnd))
     this.arena = grown
     this.#arenaView = viewOf(grown)
-    if (this.#shared && !isSmall) this.weight = new ArrayBuffer(size)
+    if (this.#shared) this.weight.grow(size)
   }
 
   #reserveOperations(needed: number): void {

@@ -32,6 +32,7 @@ export class MemtableSet {
     this.#active = active
     this.#sealed = initial.slice(0, -1)
     this.#create = create
+    for (const { memtable } of initial) memtable.weight.own()
   }
 
   get active(): LoggedMemtable {
@@ -70,6 +71,7 @@ export class MemtableSet {
     this.#active.memtable.seal()
     this.#sealed = [...this.#sealed, this.#active]
     this.#active = next
+    next.memtable.weight.own()
     this.generation++
   }
 
@@ -78,5 +80,11 @@ export class MemtableSet {
     assert(this.#sealed[0] === flushed, 'memtables are flushed in the order they were sealed')
     this.#sealed = this.#sealed.slice(1)
     this.generation++
+    flushed.memtable.weight.letGo()
+  }
+
+  /** For a close: nobody writes or flushes any more. */
+  letGo(): void {
+    for (const { memtable } of [...this.#sealed, this.#active]) memtable.weight.letGo()
   }
 }
