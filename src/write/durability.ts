@@ -41,7 +41,12 @@ export class Durability {
     return this.#durable
   }
 
+  /** Something was written that is not durable, or not known to be. */
   get isBehind(): boolean {
+    return this.#durable < this.#memtables.latestSeqno || this.#logsAreBehind
+  }
+
+  get #logsAreBehind(): boolean {
     const { active, sealed } = this.#memtables
     return (
       active.wal.syncedSize < active.wal.size || sealed.some(({ wal }) => wal.syncedSize < wal.size)
@@ -104,6 +109,8 @@ export class Durability {
         this.#syncFailed(cause)
         break
       }
+      // A log that had its turn last may hold what was written since this began: nobody would ask for a sync of that again.
+      if (!this.#logsAreBehind) target = Math.max(target, this.#memtables.latestSeqno)
       if (target > this.#durable) {
         this.#durable = target
         this.#onAdvance(target)

@@ -63,3 +63,29 @@ test('what is written while a sync runs is synced after it', async () => {
   expect(store.stats().durableSeqno).toBe(3)
   await store.close()
 })
+
+test('what a log takes while the one before it is synced is known to be durable with it', async () => {
+  let late: Promise<number> | undefined
+  let onSync: (() => void) | undefined
+  const fs = watched(new MemoryFileSystem(), () => onSync?.())
+  const store = await openStore('/store', {
+    environment: { fs },
+    syncIntervalMs: 0,
+    memtableBytes: 16_384,
+  })
+  await store.put('a', Buffer.alloc(15_000))
+  onSync = () => {
+    late ??= store.put('late', '2')
+  }
+  // Seals the first log; its flush syncs both, one after the other.
+  const flushed = new Promise((resolve) => store.on('flush', resolve))
+  await store.put('b', Buffer.alloc(15_000))
+  await flushed
+  expect(await late).toBe(3)
+  expect(store.stats().durableSeqno).toBe(3)
+  await store.sync()
+  expect(store.history().durable).toBe(3)
+  const events = await store.scanSinceSeqno(1, { visibility: 'durable' }).nextBatch()
+  expect(events.map(({ seqno }) => seqno)).toEqual([1, 2, 3])
+  await store.close()
+})
