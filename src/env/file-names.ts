@@ -105,12 +105,6 @@ export function joinPath(directory: string, name: string): string {
   return directory.endsWith('/') ? directory + name : `${directory}/${name}`
 }
 
-/** The directory that holds `path` (absolute, as canonicalPath gives it). */
-export function parentPath(path: string): string {
-  const cut = Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\'))
-  return cut <= 0 ? '/' : path.slice(0, cut)
-}
-
 function digits(number: number): string {
   return String(number).padStart(6, '0')
 }

@@ -9,7 +9,6 @@ import fs from 'node:fs'
 import path from 'node:path'
 import { lockDirectory } from './directory-lock.ts'
 import type { FileStat, FileSystem, ReadableFile, WritableFile } from './file-system.ts'
-import { parentPath } from './file-names.ts'
 import { systemError } from './system-error.ts'
 import { systemCode } from './disk-errors.ts'
 
@@ -185,20 +184,38 @@ function statFile(file: string): FileStat | undefined {
   }
 }
 
-/** Durable when it returns: a store whose directory vanishes with the power would take synced writes along. */
+/**
+ * Durable when it returns: a store whose directory vanishes with the power would take synced writes along.
+ *
+ * Not by `recursive`: where the parent is there and the system still says ENOENT, as under /proc, Node tries again for ever.
+ */
 function makeDirectory(directory: string): void {
-  const first = fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE })
-  if (first === undefined || !CAN_SYNC_DIRECTORIES) return
-  const highest = parentPath(path.resolve(first))
-  let made = path.resolve(directory)
-  while (made !== highest) {
-    made = parentPath(made)
-    const number = fs.openSync(made, 'r')
+  const missing: string[] = []
+  let at = path.resolve(directory)
+  do {
+    missing.push(at)
+    at = path.dirname(at)
+  } while (statFile(at) === undefined && at !== path.dirname(at))
+  const made = missing.toReversed().filter(makeOne)
+  if (!CAN_SYNC_DIRECTORIES) return
+  for (const one of made.toReversed()) {
+    const number = fs.openSync(path.dirname(one), 'r')
     try {
       fs.fsyncSync(number)
     } finally {
       fs.closeSync(number)
     }
+  }
+}
+
+/** False where it is there already. */
+function makeOne(directory: string): boolean {
+  try {
+    fs.mkdirSync(directory, { mode: DIRECTORY_MODE })
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'EEXIST' && statFile(directory)?.isDirectory === true) return false
+    throw error
   }
 }
 

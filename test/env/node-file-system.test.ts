@@ -69,6 +69,20 @@ test('making a directory that is there does nothing; a file in its place is an e
   expect(codeOf(() => disk.makeDirectory(at('a/b')))).toBe('ENOTDIR')
 })
 
+test('a directory that cannot be made is an error, also where its parent is there and the system knows none', () => {
+  fs.symlinkSync(at('nowhere'), at('dangling'))
+  expect(codeOf(() => disk.makeDirectory(at('dangling')))).toBe('EEXIST')
+  expect(codeOf(() => disk.makeDirectory(at('dangling/x')))).toBe('EEXIST')
+  if (process.platform !== 'linux') return
+  expect(codeOf(() => disk.makeDirectory('/proc/varve'))).toBe('ENOENT')
+  expect(codeOf(() => disk.makeDirectory('/proc/varve/x'))).toBe('ENOENT')
+})
+
+test('a name may hold what parts names elsewhere', { skip: process.platform === 'win32' }, () => {
+  disk.makeDirectory(at('x\\y/z\\'))
+  expect(fs.readdirSync(at('x\\y'))).toEqual(['z\\'])
+})
+
 test('creating a file that is there is EEXIST, and leaves it alone', () => {
   fs.writeFileSync(at('a'), 'abc')
   expect(codeOf(() => disk.create(at('a')))).toBe('EEXIST')
