@@ -106,6 +106,8 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
   #prefetch = FIRST_PREFETCH_ITEMS
   #itemsSinceTurn = 0
   #failure: unknown = undefined
+  /** By its signal, or by the end of the store. */
+  #isStopped = false
   #isClosed = false
   /** Calls that are not served yet, and the last of them. */
   #waiting = 0
@@ -137,6 +139,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
       this.#noticeEnd()
       const items = this.#takeAhead(max)
       if (items.length < max) await this.#fill(items, max)
+      this.#refuseLate(items)
       return items
     })
   }
@@ -147,6 +150,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
       const items = this.#takeAhead(Number.POSITIVE_INFINITY)
       do await this.#fill(items, items.length + ITEMS_PER_TURN)
       while (this.#reader !== undefined)
+      this.#refuseLate(items)
       return items
     })
   }
@@ -193,6 +197,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
       this.#aheadAt = 0
       const items: T[] = []
       await this.#fill(items, this.#prefetch, true)
+      this.#refuseLate(items)
       if (items.length === 0) return DONE
       this.#ahead = items
       this.#prefetch = Math.min(this.#prefetch * 2, BATCH_ITEMS)
@@ -242,6 +247,12 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
     if (!this.#isClosed) throw this.#failure
   }
 
+  /** Closed or stopped since `#fill` had the items, which is before its caller goes on. */
+  #refuseLate(items: T[]): void {
+    if (this.#isClosed) items.length = 0
+    else if (this.#isStopped) throw this.#failure
+  }
+
   async #takeTurn(): Promise<void> {
     this.#itemsSinceTurn = 0
     await this.#hooks.nextTurn?.()
@@ -272,6 +283,7 @@ class RangeCursor<T extends EntryItem | Buffer> implements Cursor<T> {
 
   #stop(error: VarveError): void {
     this.#failure ??= error
+    this.#isStopped = true
     this.#ahead = []
     this.#aheadAt = 0
     // What a call in flight is reading must stay; it ends the cursor when it sees the failure.

@@ -298,3 +298,30 @@ test('options that are given as undefined are as left out', async () => {
   await db.put('a', '1')
   expect(await db.keys(any({ limit: undefined, signal: undefined })).all()).toHaveLength(1)
 })
+
+test('a cursor that is closed or aborted right behind a read gives nothing more, from memory and from files', async () => {
+  const db = await memoryPlace().open()
+  for (const key of ['a', 'b', 'c']) await db.put(key, key)
+  for (let round = 0; round < 2; round++) {
+    for (const read of ['next', 'nextBatch', 'all'] as const) {
+      const cursor = db.keys()
+      const first = cursor[read]()
+      const closed = cursor.close()
+      const [behind, rest] = [cursor.next(), cursor.all()]
+      expect(await first).toEqual(read === 'next' ? { done: true, value: undefined } : [])
+      await closed
+      expect(await behind).toEqual({ done: true, value: undefined })
+      expect(await rest).toEqual([])
+      expect(await cursor.nextBatch()).toEqual([])
+      expect((await cursor.next()).done).toBe(true)
+
+      const stop = new AbortController()
+      const other = db.keys({ signal: stop.signal })
+      const more = other.nextBatch(1)
+      stop.abort()
+      expect(await rejected(more)).toBe('VARVE_ABORTED')
+      expect(await rejected(other.next())).toBe('VARVE_ABORTED')
+    }
+    await db.flush()
+  }
+})
