@@ -144,7 +144,7 @@ export class ChangeReader {
     return batch
   }
 
-  /** Lets go of buffers; reading may go on and will fill new ones. */
+  /** Lets go of buffers, also while a read is running; reading may go on and will fill new ones. */
   release(): void {
     this.#window = undefined
     this.#bytes.release()
@@ -214,18 +214,19 @@ export class ChangeReader {
 
   async #takeFromSegments(view: ChangeView, batch: ChangeBatchBuilder): Promise<void> {
     this.#segmentsFrom ??= this.#position
-    if (this.#window === undefined || !covers(this.#window, this.#position, view)) {
+    let window = this.#window
+    if (window === undefined || !covers(window, this.#position, view)) {
       if (this.#takeFromPages(view, batch)) return
-      await this.#load(view, batch)
+      window = await this.#load(view, batch)
     }
-    const window = this.#window!
     while (window.covers(this.#position) && this.#position <= batch.last && !batch.isFull) {
       this.#handOut(window.part(this.#position), window.arena.bytes, batch, undefined)
     }
     if (batch.blobs.length > 0) await this.#blobs.load(view, batch)
   }
 
-  async #load(view: ChangeView, batch: ChangeBatchBuilder): Promise<void> {
+  /** The window, which `release` may have let go of meanwhile. */
+  async #load(view: ChangeView, batch: ChangeBatchBuilder): Promise<EventWindow> {
     const window = (this.#window ??= new EventWindow(this.#sizer.arenaBytes))
     const from = this.#position
     const upTo = Math.min(batch.limits.upTo, view.memtables[0]!.firstSeqno - 1)
@@ -234,6 +235,7 @@ export class ChangeReader {
     const inPages = pages?.welcomes(seqnos) ?? false
     const segments = await this.#loader.load(view, window, { from, upTo, inPages }, this.#sizer)
     if (inPages) pages?.keep(window, { seqnos }, { list: view.listSegments(), segments })
+    return window
   }
 
   /** Hands out what is kept from the position on; false when that is nothing. */

@@ -334,9 +334,9 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     this.#isClosed = true
     this.#ready = []
     this.#head = 0
+    // The call that is running still reads what is held. Whoever made it hears of its failure.
+    if (this.#turn !== undefined) await this.#turn.catch(ignore)
     this.#letGo()
-    // Whoever made the running call hears of its failure.
-    await this.#turn?.catch(ignore)
     this.#isOver('closed')
   }
 

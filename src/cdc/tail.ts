@@ -122,6 +122,8 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
       throw this.#failure!
     } finally {
       this.#feed.readEnds()
+      // Ended meanwhile, by `close`: the read has filled buffers after that.
+      if (!this.#isOpen) this.#reader.release()
     }
   }
 

@@ -419,3 +419,31 @@ test('a close delivers what was called before it, to tails of both visibilities,
     expect(found).toEqual([1, 2])
   }
 })
+
+describe.each(places)('%s', (_, place) => {
+  test('a scan or a tail that is closed while it reads ends, and is not disturbed until then', async () => {
+    // Without a cache each of them reads the segments.
+    const db = await place({ history: 'none', blobThresholdBytes: 500, blockCacheBytes: 0 }).open()
+    const held = await db.consumer('held')
+    for (let i = 0; i < 3000; i++) void db.put(`k${i % 500}`, 'x'.repeat(i % 600))
+    await db.flush()
+    for (const read of ['next', 'nextBatch'] as const) {
+      const scan = db.scanSinceSeqno(1)
+      const reading = [scan[read](), scan[read]()]
+      await scan.close()
+      const ended = read === 'next' ? { done: true, value: undefined } : []
+      expect(await Promise.all(reading)).toEqual([ended, ended])
+      expect(await scan[read]()).toEqual(ended)
+      expect(scan.position).toBe(1)
+    }
+    for (const tail of [db.tail({ from: 1 }), held.batches({ maxBatchEvents: 10 })]) {
+      const reading = [tail.next(), tail.next()]
+      await tail.close()
+      const ended = { done: true, value: undefined }
+      expect(await Promise.all(reading)).toEqual([ended, ended])
+    }
+    await db.dropConsumer('held')
+    await db.flush()
+    expect(db.history().floor).toBe(3001)
+  })
+})
