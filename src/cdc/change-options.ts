@@ -116,8 +116,8 @@ const RANGE_CHECKS: Checks = {
 
 const SCAN_CHECKS: Checks = {
   ...FILTER_CHECKS,
-  upTo: isInteger(0),
-  limit: isInteger(1),
+  upTo: isAmount(0),
+  limit: isAmount(1),
   visibility: isOneOf('committed', 'durable'),
   skip: isBoolean,
   memoryBudgetBytes: isInteger(1),
@@ -127,8 +127,8 @@ const SCAN_CHECKS: Checks = {
 const FOLLOW_CHECKS: Checks = {
   ...FILTER_CHECKS,
   visibility: isOneOf('committed', 'durable'),
-  maxBatchEvents: isInteger(1),
-  heartbeatMs: isInteger(0),
+  maxBatchEvents: isAmount(1),
+  heartbeatMs: isAmount(0),
   signal: isSignal,
 }
 

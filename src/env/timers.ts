@@ -9,7 +9,7 @@
 export type Cancel = () => void
 
 export interface Timers {
-  /** Runs `run` once; does not hold the process. */
+  /** Runs `run` once, after 25 days at the latest; does not hold the process. */
   after(ms: number, run: () => void): Cancel
   /** Runs `run` again and again; does not hold the process. */
   every(ms: number, run: () => void): Cancel
@@ -21,10 +21,13 @@ export interface Timers {
   monotonicMs(): number
 }
 
+/** The longest that Node waits, 25 days: of more it makes 1 ms. */
+const TIMER_MS_MAX = 2 ** 31 - 1
+
 export function createTimers(): Timers {
   return {
     after(ms, run) {
-      const timer = setTimeout(run, ms).unref()
+      const timer = setTimeout(run, Math.min(ms, TIMER_MS_MAX)).unref()
       return () => clearTimeout(timer)
     },
     every(ms, run) {

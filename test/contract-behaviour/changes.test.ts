@@ -447,3 +447,29 @@ describe.each(places)('%s', (_, place) => {
     expect(db.history().floor).toBe(3001)
   })
 })
+
+test('bounds may be Infinity, and a heartbeat later than any timer', async () => {
+  const db = await memoryPlace().open()
+  for (let i = 0; i < 1500; i++) void db.put(`k${i}`, 'v')
+  await db.sync()
+  const scan = db.scanSinceSeqno(1, { limit: Infinity, upTo: Infinity })
+  expect(scan.upTo).toBe(1500)
+  expect(await scan.nextBatch(Infinity)).toHaveLength(1500)
+  const whole = db.tail({ from: 1, maxBatchEvents: Infinity })
+  expect((await whole.next()).value?.events).toHaveLength(1500)
+  await whole.close()
+  const warnings: unknown[] = []
+  const warned = (warning: unknown): void => void warnings.push(warning)
+  process.on('warning', warned)
+  for (const heartbeatMs of [2 ** 31, Number.MAX_SAFE_INTEGER, Infinity]) {
+    const tail = db.tail({ from: 'now', keyspaces: ['none'], heartbeatMs })
+    const first = tail.next()
+    await db.put('k', 'v')
+    // Long enough for a timer of 1 ms, which is what Node makes of more than it can wait.
+    for (let turn = 0; turn < 1000; turn++) await new Promise((resolve) => setImmediate(resolve))
+    await tail.close()
+    expect((await first).done).toBe(true)
+  }
+  process.off('warning', warned)
+  expect(warnings).toEqual([])
+})
