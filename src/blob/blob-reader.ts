@@ -128,15 +128,17 @@ export class BlobReader {
   #fromCache({ offset, length }: BlobLocation, allocate: Allocate): Buffer | undefined {
     const cache = this.#cache
     if (cache === undefined || length > CACHED_VALUE_BYTES_MAX) return undefined
-    const known = this.#cached?.values.get(offset)
-    if (known === undefined || known.bytes !== length) {
+    const values = this.#cached?.values
+    const row = values === undefined ? -1 : values.find(offset)
+    if (values === undefined || row < 0 || values.bytesAt(row) !== length) {
       cache.misses++
       return undefined
     }
+    const slot = values.slotAt(row)
     cache.hits++
-    cache.referenced[known.slot] = 1
-    const slab = cache.slabOf(known.slot)
-    const at = slab.byteOffset + cache.offsetOf(known.slot)
+    cache.referenced[slot] = 1
+    const slab = cache.slabOf(slot)
+    const at = slab.byteOffset + cache.offsetOf(slot)
     const own = allocate(length)
     own.set(new Uint8Array(slab.buffer, at, length), 0)
     return own

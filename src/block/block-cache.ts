@@ -4,7 +4,7 @@
  * ```
  *   slabs        [ 4 KiB | 4 KiB | 4 KiB | ... ]  [ 16 KiB | 16 KiB | ... ]  ...      each slab is cut into slots of one size
  *   directory    one Int32Array a file: block number -> slot address, or -1
- *   values       one Map a blob file: position -> slot address
+ *   values       one table a blob file: position -> slot address
  * ```
  *
  * A slot's address counts units of 512 bytes over all slabs, so that finding a cached block is two array reads (measured: 1 ns,
@@ -133,7 +133,7 @@ export class BlockCache {
       const slot = directory[block]!
       if (slot >= 0) this.#free(slot)
     }
-    for (const { slot } of file.values.values()) this.#free(slot)
+    for (const slot of file.values.slots()) this.#free(slot)
     file.values.clear()
     this.#side.dropFile(file)
     this.#files[file.id] = undefined
@@ -170,13 +170,13 @@ export class BlockCache {
   /** Keeps a copy of the value at `position` of a blob file. To be called after `admitsValue`. */
   putValue(file: CacheFile, position: number, value: Uint8Array): void {
     assert(file.id >= 0 && file.directory.length === 0, 'a blob file is open in the cache')
-    if (file.values.has(position)) return
+    if (file.values.find(position) >= 0) return
     const bytes = value.length
     const size = sizeFor(this.#values, bytes)
     assert(size !== undefined, 'the value was admitted')
     const slot = this.#takeSlot(this.#values, size, file.id, position)
     this.slabOf(slot).set(value, this.offsetOf(slot))
-    file.values.set(position, { slot, bytes })
+    file.values.add(position, { slot, bytes })
   }
 
   /** Gives back a slot that could not be filled. */

@@ -1,10 +1,5 @@
 /** One file's part of the block cache. */
-
-/** A blob value that lies in a slot. */
-export interface CachedValue {
-  readonly slot: number
-  readonly bytes: number
-}
+import { ValueTable } from './value-table.ts'
 
 /** What the side store can hold. */
 export interface Sized {
@@ -23,7 +18,7 @@ export class CacheFile<Content extends Sized = Uint8Array> {
   /** Block number -> slot address, -1 when it is not in a slot. Read directly by lookups. */
   readonly directory: Int32Array
   /** A blob file has no blocks: position of a value's frame -> where its value is. Read directly by lookups. */
-  readonly values: Map<number, CachedValue> = new Map()
+  readonly values: ValueTable = new ValueTable()
   readonly side: Map<number, SideEntry<Content>> = new Map()
   /** Place in the cache's table of files; -1 when closed. */
   id: number

@@ -34,12 +34,14 @@ function putValue(cache: BlockCache, file: CacheFile, position: number, bytes: n
 }
 
 function isValueHeld(cache: BlockCache, file: CacheFile, position: number, bytes: number): boolean {
-  const value = file.values.get(position)
-  if (value === undefined) return false
-  cache.referenced[value.slot] = 1
-  const at = cache.offsetOf(value.slot)
-  const content = cache.slabOf(value.slot).subarray(at, at + bytes)
-  const isWhole = value.bytes === bytes && content.every((byte) => byte === mark(file, position))
+  const row = file.values.find(position)
+  if (row < 0) return false
+  const slot = file.values.slotAt(row)
+  cache.referenced[slot] = 1
+  const at = cache.offsetOf(slot)
+  const content = cache.slabOf(slot).subarray(at, at + bytes)
+  const isWhole =
+    file.values.bytesAt(row) === bytes && content.every((byte) => byte === mark(file, position))
   if (!isWhole) expect.fail(`the value at ${position} was overwritten`)
   return true
 }
