@@ -63,6 +63,22 @@ export function runReadsSync<T>(file: ByteSource, steps: ReadSteps<T>): T {
   return step.value
 }
 
+/** The same as steps of their own, one a read, for those who share the thread. */
+export function* runReadsInSteps<T>(
+  file: ByteSource,
+  steps: ReadSteps<T>,
+): Generator<undefined, T, undefined> {
+  let step = steps.next()
+  while (!step.done) {
+    const { position, length } = step.value
+    const bytes = Buffer.allocUnsafeSlow(length)
+    readFullySync(file, bytes, 0, length, position)
+    step = steps.next(bytes)
+    yield undefined
+  }
+  return step.value
+}
+
 export async function runReads<T>(file: ByteSource, steps: ReadSteps<T>): Promise<T> {
   let step = steps.next()
   while (!step.done) {

@@ -79,7 +79,7 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
       },
       output,
     )
-    const merge = mergeOf(job, inputs)
+    const merge = yield* mergeOf(job, inputs)
     const { dropFloor } = job
     let entries = 0
     let work = 0
@@ -144,11 +144,12 @@ function snapshotsWithin(
 }
 
 /** Undefined when the inputs hold nothing but range fragments. */
-function mergeOf(job: CompactJob, inputs: InputSegments): ForwardMerge | undefined {
+function* mergeOf(job: CompactJob, inputs: InputSegments): JobSteps<ForwardMerge | undefined> {
   const upper = job.level === 0 ? job.upper.map((meta) => [meta]) : [job.upper]
   const groups = [...upper, job.lower].filter((metas) => metas.some((meta) => meta.entries > 0))
   if (groups.length === 0) return undefined
-  const runs = groups.map((metas) => new SegmentRun(inputs, metas))
+  const runs: SegmentRun[] = []
+  for (const metas of groups) runs.push(yield* SegmentRun.begin(inputs, metas))
   let first: Uint8Array | undefined
   let last: Uint8Array | undefined
   for (const { firstKey, lastKey } of groups.flat()) {

@@ -10,7 +10,7 @@
 import { compareBytes, copyBytes, equalBytes } from '../base/bytes.ts'
 import type { CommitTable } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
-import type { SegmentReader } from '../segment/segment-reader.ts'
+import type { CommitsByOrdinal, SegmentReader } from '../segment/segment-reader.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import { corruption } from '../base/errors.ts'
 
@@ -34,11 +34,24 @@ export class SegmentRun {
   readonly #metas: readonly SegmentMeta[]
   #at = 0
 
-  /** `metas`: at least one with entries. */
-  constructor(source: SegmentSource, metas: readonly SegmentMeta[]) {
+  /** `metas`: at least one with entries, the first of which is opened. That reads all of its change index: in steps. */
+  static *begin(
+    source: SegmentSource,
+    metas: readonly SegmentMeta[],
+  ): Generator<undefined, SegmentRun, undefined> {
+    const filled = metas.filter((meta) => meta.entries > 0)
+    const reader = source.open(filled[0]!)
+    return new SegmentRun(source, filled, yield* reader.commitsInSteps())
+  }
+
+  private constructor(
+    source: SegmentSource,
+    metas: readonly SegmentMeta[],
+    first: CommitsByOrdinal,
+  ) {
     this.#source = source
-    this.#metas = metas.filter((meta) => meta.entries > 0)
-    const { iterator, commits, commitOf } = this.#open()
+    this.#metas = metas
+    const { iterator, commits, commitOf } = this.#open(first)
     this.iterator = iterator
     this.commits = commits
     this.commitOf = commitOf
@@ -73,11 +86,11 @@ export class SegmentRun {
     return true
   }
 
-  #open(): Pick<SegmentRun, 'iterator' | 'commits' | 'commitOf'> {
+  #open(first?: CommitsByOrdinal): Pick<SegmentRun, 'iterator' | 'commits' | 'commitOf'> {
     const meta = this.#metas[this.#at]!
     const reader = this.#source.open(meta)
     this.#path = reader.path
-    const { commits, commitOf } = reader.commitsByOrdinal()
+    const { commits, commitOf } = first ?? reader.commitsByOrdinal()
     const iterator = reader.iterator({
       mayRead: true,
       readAheadBytes: this.#source.readAheadBytes,

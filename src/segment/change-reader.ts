@@ -25,6 +25,12 @@ export interface EventRun {
   readonly next: number
 }
 
+/** The commit of every entry, a row of `commits`; NO_COMMIT for what is no event. */
+export interface CommitsByOrdinal {
+  readonly commits: CommitTable
+  readonly commitOf: Int32Array
+}
+
 /** So many bytes of neighbouring chunks are read at once. */
 const READ_BYTES_MAX = 2 ** 20
 
@@ -97,7 +103,7 @@ export function* commitSteps(
   footer: SegmentFooter,
   directory: ChangeDirectory,
   isSalvage = false,
-): ReadSteps<{ commits: CommitTable; commitOf: Int32Array }> {
+): ReadSteps<CommitsByOrdinal> {
   const commitOf = new Int32Array(footer.meta.entries).fill(NO_COMMIT)
   const decoded: DecodedEvents = {
     seqnos: new Float64Array(CHUNK_EVENTS),

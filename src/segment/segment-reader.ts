@@ -14,19 +14,19 @@
  * One reader serves any number of lookups, iterators and scans at once; see BlockCache for what `find` returns.
  */
 import { assert } from '../base/assert.ts'
-import type { CommitTable } from '../base/commit-table.ts'
 import { FragmentedRanges } from '../base/range-tombstones.ts'
 import type { BlockCache } from '../block/block-cache.ts'
 import { findInBlock, type FoundEntry } from '../block/block-search.ts'
 import type { FileProblem } from '../block/file-problem.ts'
 import type { KeyHash } from '../block/key-hash.ts'
-import { runReads, runReadsSync } from '../block/read-fully.ts'
+import { type ReadSteps, runReads, runReadsInSteps, runReadsSync } from '../block/read-fully.ts'
 import type { ReadableFile } from '../env/file-system.ts'
 import { BlockSource } from './block-source.ts'
 import type { BloomFilter } from './bloom-filter.ts'
 import { CachedBlocks } from './cached-blocks.ts'
 import type { ChangeDirectory } from './change-index.ts'
-import { commitSteps, type EventRun, eventSteps, readDirectorySteps } from './change-reader.ts'
+import type { CommitsByOrdinal, EventRun } from './change-reader.ts'
+import { commitSteps, eventSteps, readDirectorySteps } from './change-reader.ts'
 import type { GatherTarget } from './gather-target.ts'
 import {
   filterSteps,
@@ -46,7 +46,7 @@ import { verifySegment } from './segment-verify.ts'
 
 export { FoundEntry } from '../block/block-search.ts'
 export { hashKey, KeyHash } from '../block/key-hash.ts'
-export type { EventRun } from './change-reader.ts'
+export type { CommitsByOrdinal, EventRun } from './change-reader.ts'
 export type { GatherResult } from './segment-gather.ts'
 
 /** Outcome of a lookup. BLOCKED: `await loadBlocked()` and ask again. */
@@ -261,30 +261,36 @@ export class SegmentReader {
   /** Events with from <= seqno <= upTo, at most `limit`, seqno ascending. Reads only the chunks of the index that hold them. */
   eventsSync(from: number, upTo: number, limit: number): EventRun {
     const { footer } = this.#ready()
-    const path = this.#file.path
-    this.#directory ??= runReadsSync(this.#file, readDirectorySteps(path, footer))
-    return runReadsSync(
-      this.#file,
-      eventSteps(path, footer, this.#directory, { from, upTo, limit }),
-    )
+    const window = { from, upTo, limit }
+    const steps = eventSteps(this.path, footer, this.#directoryNow(footer), window)
+    return runReadsSync(this.#file, steps)
   }
 
   async events(from: number, upTo: number, limit: number): Promise<EventRun> {
     const { footer } = await this.#readyAsync()
-    const path = this.#file.path
-    this.#directory ??= await runReads(this.#file, readDirectorySteps(path, footer))
-    return await runReads(
-      this.#file,
-      eventSteps(path, footer, this.#directory, { from, upTo, limit }),
-    )
+    this.#directory ??= await runReads(this.#file, readDirectorySteps(this.path, footer))
+    const steps = eventSteps(this.path, footer, this.#directory, { from, upTo, limit })
+    return await runReads(this.#file, steps)
   }
 
   /** The commit of every entry by ordinal, NO_COMMIT for what is no event. Reads the whole index, on the calling thread. */
-  commitsByOrdinal(): { commits: CommitTable; commitOf: Int32Array } {
+  commitsByOrdinal(): CommitsByOrdinal {
+    return runReadsSync(this.#file, this.#commitSteps())
+  }
+
+  /** The same in steps: of a million entries it takes 50 ms. */
+  commitsInSteps(): Generator<undefined, CommitsByOrdinal, undefined> {
+    return runReadsInSteps(this.#file, this.#commitSteps())
+  }
+
+  #commitSteps(): ReadSteps<CommitsByOrdinal> {
     const { footer } = this.#ready()
-    const path = this.#file.path
-    this.#directory ??= runReadsSync(this.#file, readDirectorySteps(path, footer))
-    return runReadsSync(this.#file, commitSteps(path, footer, this.#directory))
+    return commitSteps(this.path, footer, this.#directoryNow(footer))
+  }
+
+  #directoryNow(footer: SegmentFooter): ChangeDirectory {
+    this.#directory ??= runReadsSync(this.#file, readDirectorySteps(this.path, footer))
+    return this.#directory
   }
 
   /** The data block of the entry with this ordinal. */

@@ -74,10 +74,8 @@ test('segments are merged by key, newest first, and each entry knows whether its
             cut > 0 && cut < entries.length
               ? [entries.slice(0, cut), entries.slice(cut)]
               : [entries]
-          return new SegmentRun(
-            inputs,
-            parts.map((part, k) => writeSegment(fs, 1 + 2 * i + k, part)),
-          )
+          const metas = parts.map((part, k) => writeSegment(fs, 1 + 2 * i + k, part))
+          return run(SegmentRun.begin(inputs, metas))
         })
         const bounds = { first: expected[0]!.key, last: expected.at(-1)!.key }
         const merge = new ForwardMerge(opened, bounds)
@@ -99,3 +97,9 @@ test('segments are merged by key, newest first, and each entry knows whether its
     { numRuns: 100 },
   )
 })
+
+function run<T>(steps: Generator<undefined, T, undefined>): T {
+  let step = steps.next()
+  while (step.done !== true) step = steps.next()
+  return step.value
+}

@@ -124,6 +124,32 @@ test('a job that is ended between any two steps leaves no file and no descriptor
   }
 })
 
+test('a compaction reads a chunk of the change index of an input in a step: aborting it never waits for more', async () => {
+  const made = new TinyTree([{}])
+  for (let flush = 0; flush < 3; flush++) {
+    made.write(Array.from({ length: 5000 }, (_, i) => put(`k${i}`, 'v', K)))
+    await made.flush()
+  }
+  const upper = made.files(K).levels[0]!
+  const pick = { type: 'compact', keyspaceId: K, reason: 'manual' } as const
+  const job = made.compactJob({ ...pick, level: 0, outputLevel: 6, upper, lower: [] })
+  const before = made.fs.list('/store')
+  const running = startJob(job, {
+    fs: made.fs,
+    operators: made.operators,
+    historyBufferBytes: 2 ** 20,
+    readAheadBytes: 4096,
+  })
+  let steps = 0
+  while (made.fs.list('/store').length === before.length) {
+    await running.next().value
+    steps++
+  }
+  running.return(undefined as never)
+  expect(steps).toBeGreaterThan(3 * 3)
+  expect(made.fs.list('/store')).toEqual(before)
+})
+
 test('everything that a finished job wrote survives a power cut, once the directory is synced', async () => {
   const made = await tree()
   const result = await made.flush()
