@@ -57,6 +57,7 @@ export class Engine {
     this.compactor = this.#makeCompactor(planner)
     const flusher = this.#makeFlusher(planner)
     this.#maintenance = new Maintenance({
+      directory: options.directory,
       timers,
       oldestSealed: () => this.memtables.sealed[0],
       flushMemtable: (oldest) => flusher.flush(oldest),
@@ -108,7 +109,11 @@ export class Engine {
 
   /** A failed sync or an unreadable state of log or manifest: nothing is written from here on. */
   poison(cause: unknown, operation: string): void {
-    this.#options.health.poison(translateDiskError(cause, { operation }))
+    this.#options.health.poison(this.#translated(cause, operation))
+  }
+
+  #translated(cause: unknown, operation: string): VarveError {
+    return translateDiskError(cause, { operation, file: this.#options.directory })
   }
 
   /** From `Health`: whoever waits is told. */
@@ -206,7 +211,7 @@ export class Engine {
   }
 
   #takeOverFailed(cause: unknown): void {
-    const error = translateDiskError(cause, { operation: 'open' })
+    const error = this.#translated(cause, 'open')
     // As where any other log is begun.
     this.#backgroundFailed(error, systemCode(cause) === 'EIO')
     this.pipeline.refuseWaiting(error)
@@ -261,7 +266,7 @@ export class Engine {
         wantsCommits: () => diagnostics.wantsCommits,
         onCommit: (commit) => diagnostics.committed(commit),
         onPoisoned: (error) => health.poison(error),
-        translate: (cause, operation) => translateDiskError(cause, { operation }),
+        translate: (cause, operation) => this.#translated(cause, operation),
         nextTurn: (fn) => void timers.nextTurn().then(fn),
         after: (ms, fn) => void timers.wait(ms).then(fn),
       },

@@ -22,6 +22,8 @@ const RETRY_MS = 500
 const FAILURES_MAX = 5
 
 export interface MaintenanceHooks {
+  /** The store's, for errors. */
+  readonly directory: string
   readonly timers: Timers
   /** Oldest sealed memtable. */
   readonly oldestSealed: () => LoggedMemtable | undefined
@@ -112,7 +114,10 @@ class WorkLoop {
   }
 
   #failed(cause: unknown): void {
-    const error = translateDiskError(cause, { operation: this.#work })
+    const error = translateDiskError(cause, {
+      operation: this.#work,
+      file: this.#hooks.directory,
+    })
     if (this.#hooks.isStopped()) return
     this.#lastError = error
     this.#failures = isNoSpace(cause) ? 0 : this.#failures + 1

@@ -289,7 +289,10 @@ function assemble(context: OpenContext, opened: Opened, snapshots: SnapshotRegis
     try {
       return await run()
     } catch (cause) {
-      const error = translateDiskError(cause, { operation: 'write manifest' })
+      const error = translateDiskError(cause, {
+        operation: 'write manifest',
+        file: context.directory,
+      })
       if (versions.failure !== undefined) health.poison(error)
       throw error
     }
@@ -391,6 +394,6 @@ async function shutDown(
   await attempt(async () => files.close())
   await attempt(async () => lock?.release())
   if (failure !== undefined && isNews) {
-    throw translateDiskError(failure, { operation: 'close' })
+    throw translateDiskError(failure, { operation: 'close', file: context.directory })
   }
 }

@@ -387,7 +387,7 @@ export class Store {
       if (poisonError !== undefined && (isStopped || !(cause instanceof VarveError))) {
         throw poisonError
       }
-      throw translateDiskError(cause, { operation })
+      throw translateDiskError(cause, { operation, file: this.#parts.directory })
     }
   }
 }

@@ -20,7 +20,7 @@ export function isOutOfDescriptors(cause: unknown): boolean {
   return code === 'EMFILE' || code === 'ENFILE'
 }
 
-/** VARVE_NO_SPACE or VARVE_IO with the cause; a VarveError passes as it is. */
+/** VARVE_NO_SPACE or VARVE_IO with the cause; a VarveError passes as it is. `file`: or the directory, since a full disk does not say which. */
 export function translateDiskError(
   cause: unknown,
   details: Readonly<{ operation: string; file?: string }>,
@@ -29,9 +29,9 @@ export function translateDiskError(
   const reason = cause instanceof Error ? cause.message : String(cause)
   const all = { ...details, systemCode: systemCode(cause) }
   if (isNoSpace(cause)) {
-    return new VarveError('VARVE_NO_SPACE', `no space left: ${details.operation}: ${reason}`, all, {
-      cause,
-    })
+    const where = details.file === undefined ? '' : ` in ${details.file}`
+    const message = `no space left${where}: ${details.operation}: ${reason}`
+    return new VarveError('VARVE_NO_SPACE', message, all, { cause })
   }
   return new VarveError('VARVE_IO', `${details.operation} failed: ${reason}`, all, { cause })
 }

@@ -21,6 +21,12 @@ test('a full disk, or a used up quota, is VARVE_NO_SPACE with its cause', () => 
   }
 })
 
+test('a full disk does not say which, so the message does', () => {
+  const cause = systemError('ENOSPC', 'write', 'fd 21')
+  const error = translateDiskError(cause, { operation: 'write', file: '/data/store' })
+  expect(error.message).toMatch(/^no space left in \/data\/store: write: /)
+})
+
 test('everything else is VARVE_IO, whatever was thrown', () => {
   for (const cause of [systemError('EIO', 'write', '/db/a'), new Error('x'), 'x', undefined]) {
     expect(translateDiskError(cause, details)).toMatchObject({ code: 'VARVE_IO', cause, details })

@@ -29,6 +29,16 @@ test(`a real disk that fills up refuses writes, and takes them when it has grown
   expect(found!.refusals).toBeGreaterThan(500)
 })
 
+test(`a store below a read-only file system says that this is why it cannot be made${suffix}`, {
+  skip: reason !== undefined,
+}, async () => {
+  const mount = workshop.path('read-only')
+  fs.mkdirSync(mount)
+  const child = workshop.start('read-only-disk', [mount], { prefix: PREFIX })
+  const [said] = await child.results<object>()
+  expect(said).toMatchObject({ code: 'VARVE_IO', details: { systemCode: 'EROFS' } })
+})
+
 function whyNot(): string | undefined {
   if (process.platform !== 'linux') return 'no Linux'
   const mount = workshop.path('attempt')
