@@ -23,7 +23,7 @@ export const BUNDLED = {
 }
 
 /**
- * V8 keeps the source of a module on its heap, in two bytes a character where one of them is not of Latin-1, and comments draw
- * arrows. Without them the library is 1.3 MB less, which every full collection of a process has less to look at.
+ * V8 keeps the source of a module on its heap, in two bytes a character where a single one is not of Latin-1, be it in a
+ * comment. Without comments, in ASCII, the library is 1.3 MB less, which every full collection of a process has less to look at.
  */
-export const OUTPUT = { format: 'esm', comments: false }
+export const OUTPUT = { format: 'esm', comments: false, charset: 'ascii' }

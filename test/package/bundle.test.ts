@@ -99,3 +99,17 @@ test('with varve/job-worker bundled beside it, it has its worker', () => {
   fs.writeFileSync(path.join(project, 'out', 'package.json'), '{ "type": "module" }')
   expect(runBundled('out', 'program.js')).toEqual({ bytes: 6001, warnings: [] })
 })
+
+test('the sources that a process loads are of one byte a character, as V8 keeps them', () => {
+  const dist = path.join(builtPackage(), 'dist')
+  const entries = ['index.js', 'testing/index.js', 'background/job-worker.js']
+  const files = new Set(entries.map((entry) => path.join(dist, entry)))
+  for (const file of files) {
+    const source = fs.readFileSync(file, 'utf8')
+    for (const [, specifier] of source.matchAll(/(?:from|import) ["'](\.[^"']+)["']/g)) {
+      files.add(path.resolve(path.dirname(file), specifier!))
+    }
+    expect(source.match(/.*[^\0-\x7f].*/)?.[0], path.relative(dist, file)).toBeUndefined()
+  }
+  expect(files.size).toBeGreaterThan(entries.length)
+})
