@@ -28,7 +28,7 @@ export interface MergeOperator {
   /** Other than the built-in ones'. Stored with the keyspaces that use it. */
   readonly name: string
   /**
-   * `base` undefined: no value. Operands come oldest first. Must be deterministic, and must not write to what it is given.
+   * `base` undefined: no value. Operands come oldest first. Must be deterministic. What it is given is a copy.
    * Throwing fails the read with VARVE_MERGE_FAILED, and loses nothing.
    */
   merge(key: Buffer, base: Buffer | undefined, operands: readonly Buffer[]): Buffer

@@ -24,7 +24,12 @@ import {
   KIND_MASK,
   KIND_MERGE,
 } from '../base/entry-kind.ts'
-import { combineOperands, foldOperands, type MergeOperator } from '../base/merge-operators.ts'
+import {
+  builtinOperators,
+  combineOperands,
+  foldOperands,
+  type MergeOperator,
+} from '../base/merge-operators.ts'
 
 export const FATE_DROP = 0
 export const FATE_KEEP = 1
@@ -243,14 +248,17 @@ export class KeyVersions {
   #fold(key: Buffer, rules: FateRules, from: number, end: number): Buffer | undefined {
     const operator = rules.operator
     if (operator === undefined) return undefined
-    let value = this.#base
-    if (this.#worth === VALUE && value === undefined) value = this.#value(this.#baseIndex, rules)
+    const isOwn = builtinOperators.has(operator.name)
+    let value = this.#base === undefined ? undefined : lend(this.#base, isOwn)
+    if (this.#worth === VALUE && value === undefined) {
+      value = this.#value(this.#baseIndex, isOwn, rules)
+    }
     for (let last = end; last > from; ) {
       const first = Math.max(from, last - FOLD_RUN)
-      const operands = this.#operands(rules, first, last)
+      const operands = this.#operands(isOwn, rules, first, last)
       try {
         // Copied: the operator may hand out the same memory again.
-        value = Buffer.from(foldOperands(operator, key, value, operands))
+        value = Buffer.from(foldOperands(operator, lend(key, isOwn), value, operands))
       } catch {
         // The reader of the key is told (VARVE_MERGE_FAILED); here all that matters is that nothing is lost.
         return undefined
@@ -263,13 +271,14 @@ export class KeyVersions {
   #combine(key: Buffer, rules: FateRules, from: number, end: number): Buffer | undefined {
     const operator = rules.operator
     if (operator?.combine === undefined) return undefined
+    const isOwn = builtinOperators.has(operator.name)
     let operand: Buffer | undefined
     for (let last = end; last > from; ) {
       const first = Math.max(from, last - FOLD_RUN)
-      const operands = this.#operands(rules, first, last)
+      const operands = this.#operands(isOwn, rules, first, last)
       if (operand !== undefined) operands.unshift(operand)
       try {
-        const combined = combineOperands(operator, key, operands)
+        const combined = combineOperands(operator, lend(key, isOwn), operands)
         if (combined === undefined) return undefined
         operand = Buffer.from(combined)
       } catch {
@@ -281,17 +290,18 @@ export class KeyVersions {
   }
 
   /** Versions [first, last), oldest first. */
-  #operands(rules: FateRules, first: number, last: number): Buffer[] {
+  #operands(isOwn: boolean, rules: FateRules, first: number, last: number): Buffer[] {
     const operands: Buffer[] = []
-    for (let i = last - 1; i >= first; i--) operands.push(this.#value(i, rules))
+    for (let i = last - 1; i >= first; i--) operands.push(this.#value(i, isOwn, rules))
     return operands
   }
 
-  #value(i: number, rules: FateRules): Buffer {
+  #value(i: number, isOwn: boolean, rules: FateRules): Buffer {
     const start = this.valueStart[i]!
     const end = this.valueEnd[i]!
     if ((this.kind[i]! & FLAG_BLOB) !== 0) return rules.readBlob(this.bytes, start, end)
-    return Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end - start)
+    const value = Buffer.from(this.bytes.buffer, this.bytes.byteOffset + start, end - start)
+    return lend(value, isOwn)
   }
 
   #gone(i: number, dropFloor: number): number {
@@ -317,6 +327,11 @@ export class KeyVersions {
     this.ordinal = grow(this.ordinal, new Int32Array(capacity))
     this.fate = new Uint8Array(capacity)
   }
+}
+
+/** A copy: a stranger's operator may work in what it is given, and here that is the events themselves. Our own do not. */
+function lend(bytes: Buffer, isOwn: boolean): Buffer {
+  return isOwn ? bytes : Buffer.from(bytes)
 }
 
 function grow<T extends Float64Array | Uint8Array | Int32Array>(from: T, to: T): T {

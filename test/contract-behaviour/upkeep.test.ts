@@ -318,6 +318,71 @@ test('verify reads every file and names what is wrong', async () => {
   expect((await db.verify()).ok).toBe(true)
 })
 
+test('a merge operator may write over what it is given: keys, events and other versions stay as they are', async () => {
+  const ruin = (...all: (Buffer | undefined)[]): void => all.forEach((bytes) => bytes?.fill(0))
+  const add = (base: Buffer | undefined, operands: readonly Buffer[]): Buffer =>
+    Buffer.from(String([base ?? '0', ...operands].reduce((sum, one) => sum + Number(one), 0)))
+  const merge = (key: Buffer, base: Buffer | undefined, operands: readonly Buffer[]): Buffer => {
+    const sum = add(base, operands)
+    ruin(key, base, ...operands)
+    return sum
+  }
+  const plain = { name: 'plain', merge, validate: (operand: Buffer) => ruin(operand) }
+  const combining = {
+    ...plain,
+    name: 'combining',
+    combine: (key: Buffer, operands: readonly Buffer[]) => merge(key, undefined, operands),
+  }
+  for (const blobThresholdBytes of [false, 1] as const) {
+    const place = memoryPlace({ mergeOperators: [plain, combining], blobThresholdBytes })
+    let db = await place.open()
+    for (const name of ['plain', 'combining']) {
+      const keyspace = await db.keyspace(name, { mergeOperator: name, blobThresholdBytes })
+      await keyspace.put('based', '1')
+      for (let i = 0; i < 40; i++) await keyspace.merge('based', '1')
+      await keyspace.merge('bare', '5')
+      await keyspace.merge('bare', '6')
+      await keyspace.put('z', '1')
+    }
+    const events = await db.scanSinceSeqno(1).nextBatch()
+    const first = db.snapshot()
+    for (const name of ['plain', 'combining']) await (await db.keyspace(name)).merge('based', '2')
+    const second = db.snapshot()
+    for (const name of ['plain', 'combining']) await (await db.keyspace(name)).merge('based', '3')
+
+    for (let round = 0; round < 4; round++) {
+      for (const name of ['plain', 'combining']) {
+        const keyspace = await db.keyspace(name)
+        for (let again = 0; again < 2; again++) {
+          expect(text(keyspace.getSync('based'))).toBe('46')
+          expect(text(await keyspace.get('based'))).toBe('46')
+          expect((await keyspace.getMany(['bare', 'based'])).map(text)).toEqual(['11', '46'])
+          expect((await keyspace.entries().all()).flat().map(text)).toEqual([
+            'bare',
+            '11',
+            'based',
+            '46',
+            'z',
+            '1',
+          ])
+          if (round === 3) continue
+          expect(text(await keyspace.get('based', { snapshot: first }))).toBe('41')
+          expect(text(await keyspace.get('based', { snapshot: second }))).toBe('43')
+        }
+      }
+      expect(await db.scanSinceSeqno(1, { upTo: events.length }).nextBatch()).toEqual(events)
+      if (round === 0) await db.flush()
+      if (round === 1) await db.compact()
+      if (round !== 2) continue
+      first.close()
+      second.close()
+      await db.compact()
+      await db.close()
+      db = await place.open()
+    }
+  }
+})
+
 test('merge operators fold, validate, and lose nothing where they fail', async () => {
   const failing = {
     name: 'failing',
