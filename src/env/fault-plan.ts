@@ -1,6 +1,9 @@
 /**
  * Which operations of the file system in memory fail next, and when the process dies.
  */
+import { isRegExp } from 'node:util/types'
+import { invalidArgument, wrongType } from '../base/errors.ts'
+import { type Checks, checkOptions, isAmount, isInteger, isOneOf } from '../base/option-check.ts'
 import { systemError } from './system-error.ts'
 
 /** What a fault can strike. */
@@ -48,12 +51,26 @@ export interface FaultPoint {
   readonly isPartible?: boolean
 }
 
+/** Else a test whose fault is misspelt would pass without one. */
+const CHECKS: Checks = {
+  operation: isOneOf('create', 'read', 'write', 'sync', 'rename', 'remove', 'syncDirectory'),
+  file: (value) => (isRegExp(value) ? undefined : { message: 'must be a RegExp', isType: true }),
+  after: isInteger(0),
+  times: isAmount(0),
+  effect: isOneOf('EIO', 'ENOSPC', 'EMFILE', 'short'),
+}
+
 export class FaultPlan {
   #faults: PlannedFault[] = []
 
   add(fault: Fault): void {
+    if (fault === undefined) throw wrongType('fault', 'an object', fault)
+    checkOptions(fault, CHECKS)
+    for (const name of ['operation', 'effect'] as const) {
+      if (fault[name] === undefined) throw wrongType(`fault.${name}`, 'a string', undefined)
+    }
     if (fault.effect === 'short' && fault.operation !== 'write') {
-      throw new RangeError(`Only a write can be short, not '${fault.operation}'`)
+      throw invalidArgument(`only a write can be short, not '${fault.operation}'`)
     }
     this.#faults.push({
       operation: fault.operation,

@@ -1,3 +1,5 @@
+import { invalidArgument, wrongType } from '../base/errors.ts'
+
 /**
  * A wall clock for tests: it stands until told to move, and may be set back as a real one may.
  *
@@ -24,7 +26,7 @@ export class ManualClock {
 
   /** Moves it by so much; back with a negative number. */
   advance(ms: number): void {
-    this.#ms = checked(this.#ms + ms)
+    this.#ms = checked(this.#ms + checked(ms))
   }
 
   /** Sets it. */
@@ -34,6 +36,7 @@ export class ManualClock {
 }
 
 function checked(ms: number): number {
-  if (!Number.isFinite(ms)) throw new RangeError(`A clock cannot stand at ${ms}`)
+  if (typeof ms !== 'number') throw wrongType('ms', 'a number', ms)
+  if (!Number.isFinite(ms)) throw invalidArgument(`a clock cannot stand at ${ms}`)
   return ms
 }

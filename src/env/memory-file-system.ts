@@ -8,7 +8,8 @@
  * is a second name for the same bytes: syncing the file through one name is enough for both, but each name needs a sync of
  * its own directory. `makeDirectory` is durable when it returns, as in node-file-system.ts.
  */
-import { VarveError } from '../base/errors.ts'
+import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
+import { checkOptions, isAmount } from '../base/option-check.ts'
 import type { Fault, FaultPoint } from './fault-plan.ts'
 import type {
   DirectoryLock,
@@ -75,6 +76,7 @@ export class MemoryFileSystem implements FileSystem {
    * file any prefix or mix of 512-byte sectors of its unsynced bytes, the rest old, zero or absent. Nothing is locked in it.
    */
   crash(unsynced: 'lost' | 'kept' | { seed: number }): MemoryFileSystem {
+    checkUnsynced(unsynced)
     const image = new MemoryFileSystem()
     const copies = new Map<MemoryNode, MemoryNode>()
     // A generator for each file and change, so that what becomes of one does not hang on how many others there are.
@@ -112,7 +114,7 @@ export class MemoryFileSystem implements FileSystem {
    * had died: with code EIO and 'process died' in its message. Nothing more reaches the disk.
    */
   dieAtOperation(n: number): void {
-    if (!(n >= 1)) throw new RangeError(`Operations count from 1, got ${n}`)
+    checkOptions({ n }, { n: isAmount(1) })
     this.#disk.diesAt = n
     if (this.#disk.operationCount >= n) this.#disk.isDead = true
   }
@@ -335,4 +337,15 @@ function seededRandom(seed: number, stream: number): () => number {
     t ^= t + Math.imul(t ^ (t >>> 7), t | 61)
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296
   }
+}
+
+/** Else a crash that is misspelt would lose a part of some kind, and its test pass for another reason. */
+function checkUnsynced(unsynced: unknown): void {
+  if (unsynced === 'lost' || unsynced === 'kept') return
+  if (typeof unsynced === 'string') {
+    throw invalidArgument(`unsynced must be 'lost', 'kept' or { seed }, got '${unsynced}'`)
+  }
+  const seed: unknown = Reflect.get(Object(unsynced), 'seed')
+  if (typeof seed !== 'number') throw wrongType('unsynced', "'lost', 'kept' or { seed }", unsynced)
+  if (!Number.isFinite(seed)) throw invalidArgument(`seed must be a finite number, got ${seed}`)
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { Varve } from '../../src/index.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
-import { memoryPlace, rejected, text, thrown } from './store.ts'
+import { any, memoryPlace, rejected, text, thrown } from './store.ts'
 
 test('a clock moves only when told, and may be set back', () => {
   const clock = new ManualClock()
@@ -16,6 +16,39 @@ test('a clock moves only when told, and may be set back', () => {
   expect(new ManualClock(7).now()).toBe(7)
   const { now } = new ManualClock(9)
   expect(now()).toBe(9)
+})
+
+test('what is misspelt is refused, rather than a test passing without its fault', () => {
+  const fs = new MemoryFileSystem()
+  const fault = { operation: 'write', effect: 'EIO' } as const
+  for (const wrong of [undefined, null, {}, 1, { operation: 'write' }, { effect: 'EIO' }]) {
+    expect(thrown(() => fs.inject(any(wrong)))).toBe('ERR_INVALID_ARG_TYPE')
+  }
+  expect(thrown(() => fs.inject({ ...fault, file: any('a') }))).toBe('ERR_INVALID_ARG_TYPE')
+  for (const wrong of [
+    { operation: 'writes' },
+    { effect: 'EOI' },
+    { after: -1 },
+    { times: 0.5 },
+    { time: 1 },
+    { operation: 'sync', effect: 'short' },
+  ]) {
+    expect(thrown(() => fs.inject(any({ ...fault, ...wrong })))).toBe('VARVE_INVALID_ARGUMENT')
+  }
+  for (const wrong of ['all', { seed: Number.NaN }]) {
+    expect(thrown(() => fs.crash(any(wrong)))).toBe('VARVE_INVALID_ARGUMENT')
+  }
+  for (const wrong of [undefined, null, 7, {}, { seed: '1' }]) {
+    expect(thrown(() => fs.crash(any(wrong)))).toBe('ERR_INVALID_ARG_TYPE')
+  }
+  for (const wrong of [0, -1, 1.5, Number.NaN]) {
+    expect(thrown(() => fs.dieAtOperation(wrong))).toBe('VARVE_INVALID_ARGUMENT')
+  }
+  expect(thrown(() => fs.dieAtOperation(any('1')))).toBe('ERR_INVALID_ARG_TYPE')
+  expect(thrown(() => new ManualClock(Number.NaN))).toBe('VARVE_INVALID_ARGUMENT')
+  expect(thrown(() => new ManualClock().advance(any('5')))).toBe('ERR_INVALID_ARG_TYPE')
+  fs.inject({ ...fault, times: Infinity, after: 0, file: /a/g })
+  fs.crash({ seed: -0.5 })
 })
 
 test('operations are counted when they begin, reads are not', async () => {

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { VarveError } from '../../src/base/errors.ts'
 import { resolveEnvironment } from '../../src/env/environment.ts'
 import { ManualClock } from '../../src/env/manual-clock.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
@@ -78,8 +79,10 @@ test('a manual clock stands, moves forward, and is set back', () => {
   expect(clock.now()).toBe(15)
   clock.set(3)
   expect(clock.now()).toBe(3)
-  expect(() => clock.advance(Number.NaN)).toThrow(RangeError)
-  expect(() => new ManualClock(Infinity)).toThrow(RangeError)
+  expect(() => clock.advance(Number.NaN)).toThrow(VarveError)
+  expect(() => new ManualClock(Infinity)).toThrow(VarveError)
+  expect(() => clock.set('1' as never)).toThrow(TypeError)
+  expect(() => clock.advance(null as never)).toThrow(TypeError)
 })
 
 test('timers run and are cancelled', async () => {

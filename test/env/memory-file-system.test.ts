@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { VarveError } from '../../src/base/errors.ts'
 import type { WritableFile } from '../../src/env/file-system.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { systemCode } from '../../src/env/disk-errors.ts'
@@ -579,7 +580,7 @@ describe('faults', () => {
     file.truncate(1)
     expect(append(file, 'z')).toBe(0)
     expect(content(fs, '/db/a')).toBe('a')
-    expect(() => fs.inject({ operation: 'sync', effect: 'short' })).toThrow(RangeError)
+    expect(() => fs.inject({ operation: 'sync', effect: 'short' })).toThrow(VarveError)
   })
 
   test('too few descriptors strike the opening of a file, other read faults the reading', () => {
