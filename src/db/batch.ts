@@ -86,6 +86,11 @@ export class WriteBatch implements Batch {
     this.#encoder = new CommitEncoder(undefined, lender)
   }
 
+  /** Not by `instanceof`, which a proxy of one passes, too. */
+  static isOne(value: unknown): value is WriteBatch {
+    return typeof value === 'object' && value !== null && #encoder in value
+  }
+
   get length(): number {
     return this.#encoder.operations
   }

@@ -46,12 +46,14 @@ export class OpenSnapshot implements Snapshot {
 
   /** Undefined: the store as it is. */
   static viewOf(snapshot: Snapshot | undefined): ReadView | undefined {
-    return snapshot instanceof OpenSnapshot && !snapshot.#isClosed ? snapshot.#view : undefined
+    return snapshot !== undefined && #isClosed in snapshot && !snapshot.#isClosed
+      ? snapshot.#view
+      : undefined
   }
 
   /** The seqno to read at; throws for a snapshot of another store or a closed one. */
   static seqnoOf(snapshot: Snapshot, owner: Snapshots): number {
-    if (!(snapshot instanceof OpenSnapshot)) {
+    if (!(#isClosed in snapshot)) {
       throw wrongType('snapshot', 'a snapshot made by snapshot()', snapshot)
     }
     if (snapshot.#owner !== owner) throw invalidArgument('the snapshot belongs to another store')

@@ -49,7 +49,8 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
   readonly #store: Store
 
   static {
-    storeOf = (varve) => (varve instanceof Varve ? varve.#store : undefined)
+    storeOf = (varve) =>
+      typeof varve === 'object' && varve !== null && #store in varve ? varve.#store : undefined
   }
 
   /**

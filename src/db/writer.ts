@@ -142,7 +142,7 @@ export class Writer implements BufferLender {
 
   /** All operations of the batch, atomically. */
   async write(batch: Batch, options: WriteOptions | undefined): Promise<CommitInfo> {
-    if (!(batch instanceof WriteBatch)) {
+    if (!WriteBatch.isOne(batch)) {
       throw wrongType('batch', 'a batch made by batch()', batch)
     }
     this.#options.ensureWritable()

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type Keyspace, type Snapshot, Varve } from '../../src/index.ts'
+import { type Keyspace, replicate, type Snapshot, Varve } from '../../src/index.ts'
 import { any, memoryPlace, rejected, text, thrown } from './store.ts'
 
 const TYPE = 'ERR_INVALID_ARG_TYPE'
@@ -230,6 +230,26 @@ describe('wrong arguments', () => {
     await expect(db.put(any(1), 'a')).rejects.toThrow(TypeError)
     await expect(db.put('a', any(1))).rejects.toBeInstanceOf(TypeError)
   })
+})
+
+test('a proxy of a snapshot, a batch or a store is none', async () => {
+  const db = await memoryPlace().open()
+  const proxy = <T extends object>(target: T): T => new Proxy(target, {})
+  using snapshot = db.snapshot()
+  for (const read of [
+    db.get('a', { snapshot: proxy(snapshot) }),
+    db.getMany(['a'], { snapshot: proxy(snapshot) }),
+    db.write(proxy(db.batch().put('a', '1'))),
+    replicate(proxy(db), db),
+    replicate(db, proxy(db)),
+  ]) {
+    expect(await rejected(read)).toBe(TYPE)
+  }
+  expect(thrown(() => db.keys({ snapshot: proxy(snapshot) }))).toBe(TYPE)
+  expect(thrown(() => db.batch().put('a', '1', proxy(db)))).toBe(TYPE)
+  // Options are only read, whatever they are.
+  expect(await db.put('a', '1', proxy({ sync: true }))).toBe(1)
+  expect(await db.get('a', proxy({ snapshot }))).toBeUndefined()
 })
 
 describe('open options', () => {
