@@ -35,16 +35,17 @@ export function resolveEnvironment(partial: Partial<Environment> = {}): Environm
   if (typeof partial !== 'object' || partial === null) {
     throw wrongType('environment', 'an object', partial)
   }
-  const { fs, now, logger = silent } = partial
+  const { fs, now, logger: given = silent } = partial
   if (fs !== undefined && !isFileSystem(fs)) {
     throw wrongType('environment.fs', 'a file system of Varve', fs)
   }
   if (now !== undefined && typeof now !== 'function') {
     throw wrongType('environment.now', 'a function', now)
   }
-  if (!isLogger(logger)) {
-    throw wrongType('environment.logger', 'an object with debug, info, warn and error', logger)
+  if (!isLogger(given)) {
+    throw wrongType('environment.logger', 'an object with debug, info, warn and error', given)
   }
+  const logger = unfailing(given)
   return {
     fs: fs ?? createNodeFileSystem(),
     // Called on the object it came from: a clock may be an instance with state of its own.
@@ -68,6 +69,20 @@ function guarded(now: () => number, logger: Logger): () => number {
       return 0
     }
   }
+}
+
+/** A logger that throws must fail neither a flush nor what it was about to tell of; there is nobody left to tell that. */
+function unfailing(logger: Logger): Logger {
+  const say =
+    (level: keyof Logger) =>
+    (msg: string, fields?: object): void => {
+      try {
+        logger[level](msg, fields)
+      } catch {
+        // As above.
+      }
+    }
+  return { debug: say('debug'), info: say('info'), warn: say('warn'), error: say('error') }
 }
 
 /** Times are stored as whole milliseconds since 1970; a clock may say 1000.75, or nothing of use. */

@@ -5,6 +5,7 @@ import { ManualClock } from '../../src/env/manual-clock.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { randomBytes } from '../../src/env/random.ts'
 import { createTimers } from '../../src/env/timers.ts'
+import { Varve } from '../../src/index.ts'
 
 test('what is left out is the machine: its disk, its clock, and silence', () => {
   const environment = resolveEnvironment()
@@ -27,6 +28,32 @@ test('what is given is used', () => {
   expect(environment.now()).toBe(7)
   environment.logger.error('heard')
   expect(said).toEqual(['heard'])
+})
+
+test('a logger is called as it was given, and one that throws fails nothing', async () => {
+  const logger = {
+    said: [] as string[],
+    debug() {},
+    info() {},
+    warn(msg: string) {
+      this.said.push(msg)
+    },
+    error() {
+      throw new Error('no room for the log')
+    },
+  }
+  const environment = resolveEnvironment({ logger })
+  environment.logger.warn('heard')
+  environment.logger.error('lost')
+  expect(logger.said).toEqual(['heard'])
+
+  const store = await Varve.open('/store', { environment: { fs: new MemoryFileSystem(), logger } })
+  store.on('flush', () => {
+    throw new Error('no listener')
+  })
+  await store.put('a', '1')
+  await store.flush()
+  await store.close()
 })
 
 test('now is called on the object that it was given with', () => {
