@@ -37,7 +37,7 @@ export interface KeyspaceOptions {
   compression?: Compression
   /** Bloom filter bits per key; 0 for none. Default 10. */
   bloomBitsPerKey?: number
-  /** Data blocks are cut near this size: 512 bytes to 1 MiB. Default 4,096; 16,384 with compression. */
+  /** Data blocks are cut near this size: 512 bytes to 1 MiB. Default 2,048; 16,384 with compression. */
   blockBytes?: number
 }
 
