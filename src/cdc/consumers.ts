@@ -190,9 +190,23 @@ export class Consumers {
     }
     this.#ensureUsable(entry)
     this.ledger.checkAck(entry.name, next, this.#source.latest, this.#source.floor)
-    await this.#store.writeAck(entry.name, next)
+    await (next > entry.position ? this.#move(entry, next) : this.#store.writeAck(entry.name, next))
     entry.synced(next)
-    this.#store.consumersMoved()
+    // At a close the floor stays, as tails are being given the rest.
+    if (this.#source.status === 'open') this.#store.consumersMoved()
+  }
+
+  /**
+   * A store that closes waits for it as for a read: whoever acks what it was given is about to ask for more. Only acks that
+   * move on: they come to an end.
+   */
+  async #move(entry: ConsumerEntry, next: number): Promise<void> {
+    this.#feed.readBegins()
+    try {
+      await this.#store.writeAck(entry.name, next)
+    } finally {
+      this.#feed.readEnds()
+    }
   }
 
   batches(entry: ConsumerEntry, options?: unknown): ChangeTail {
@@ -246,8 +260,9 @@ export class Consumers {
     if (this.#source.status !== 'open') throw this.#source.closedError()
   }
 
+  /** What a tail was given while the store closes can be acked. */
   #ensureUsable(entry: ConsumerEntry): void {
-    this.#ensureOpen()
+    if (this.#source.status === 'closed') throw this.#source.closedError()
     if (entry.isDropped) throw consumerNotFound(entry.name)
     if (entry.state === 'lost') {
       throw consumerLost(entry.name, entry.position, this.#source.floor)

@@ -165,7 +165,7 @@ export class Engine {
   }
 
   /**
-   * For a close: no more commits; those that wait are written, and flushed when they are `flushBytes` or more. Where they
+   * For a close: no more commits, but for acks; those that wait are written, and flushed when they are `flushBytes` or more. Where they
    * cannot be flushed they stay in the log: that costs the next open a replay, and nothing else.
    */
   async finishWrites(flushBytes: number): Promise<void> {
@@ -186,8 +186,11 @@ export class Engine {
     }
   }
 
-  /** Ends background work. */
+  /** Ends background work, when the acks that were taken are durable. */
   async stop(): Promise<void> {
+    this.pipeline.end()
+    await this.pipeline.drained()
+    await this.durability.settled()
     this.#isStopped = true
     this.#stopping.abort()
     await this.#maintenance.stop()

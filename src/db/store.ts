@@ -5,7 +5,6 @@
  */
 import { randomBytes } from '../env/random.ts'
 import { hasCode, invalidArgument, VarveError, wrongType } from '../base/errors.ts'
-import { CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import type { StoredKeyspaceOptions, StoreState } from '../version/store-state.ts'
 import { checkName, checkSeqno } from './arguments.ts'
@@ -291,15 +290,13 @@ export class Store {
     )
   }
 
-  /** An ack on its own: a record without operations, durable when it resolves. */
+  /** An ack on its own: a record without operations, durable when it resolves. Taken until the tails of a closing store have ended. */
   async writeAck(consumer: string, next: number): Promise<void> {
-    this.ensureWorking()
+    const { poisonError } = this.#parts.health
+    if (poisonError !== undefined) throw poisonError
     const { ledger } = this.changes
-    const fields = encodeFields({ acks: [{ consumer, next }] })
-    await this.writer.commit(
-      new CommitEncoder(),
-      fields,
-      { sync: true },
+    await this.writer.ack(
+      { consumer, next },
       {
         check: (first) => ledger.checkAck(consumer, next, first - 1, this.changes.floor),
         published: (_first, timeMs) => {

@@ -6,7 +6,7 @@ import { assert } from '../base/assert.ts'
 import { EMPTY_BYTES } from '../base/bytes.ts'
 import { FLAG_DROPS_KEYSPACE, FLAG_OPEN_END, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import { VarveError, wrongType } from '../base/errors.ts'
-import { type BufferLender, type CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
+import { type BufferLender, CommitEncoder, encodeFields } from '../batch/commit-encoder.ts'
 import { AbortWatch } from '../write/abort-watch.ts'
 import type { CommitPipeline } from '../write/commit-pipeline.ts'
 import type { PendingCommit } from '../write/pending-commit.ts'
@@ -185,7 +185,14 @@ export class Writer implements BufferLender {
     )
   }
 
-  /** A commit made elsewhere in the store (acks on their own, a replica's commits); sync as given. */
+  /** An ack on its own: a record without operations. Durable when it resolves. */
+  ack(ack: BatchAck, effects: CommitEffects): Promise<number> {
+    this.#pipeline.ensureTakesAcks()
+    const record = recordOf(new CommitEncoder(), encodeFields({ acks: [ack] }))
+    return this.#submit(record, { sync: true }, effects)
+  }
+
+  /** A commit made elsewhere in the store (a replica's commits); sync as given. */
   commit(
     encoder: CommitEncoder,
     fields: Buffer,

@@ -43,6 +43,7 @@ export class CommitPipeline {
   /** What was written since the last turn that was waited for. */
   #turnCost = 0
   #closed = false
+  #ended = false
   #failure: VarveError | undefined
   #lastTimeMs: number
   #drained: (() => void)[] = []
@@ -91,6 +92,13 @@ export class CommitPipeline {
     }
   }
 
+  /** The same for the ack of a consumer, which a store that closes takes for longer. */
+  ensureTakesAcks(): void {
+    if (!this.#closed) return this.ensureOpen()
+    if (this.#failure !== undefined) throw this.#failure
+    if (this.#ended) throw new VarveError('VARVE_CLOSED', 'the store is closed')
+  }
+
   /** Queues an encoded commit. `ensureOpen` was called in the same turn. */
   submit(commit: PendingCommit): void {
     this.#queue.push(commit)
@@ -116,9 +124,14 @@ export class CommitPipeline {
     return new Promise((resolve) => this.#drained.push(resolve))
   }
 
-  /** Refuses new commits; those that wait are still written. */
+  /** Refuses new commits, but for acks; those that wait are still written. */
   close(): void {
     this.#closed = true
+  }
+
+  /** Refuses acks, too. */
+  end(): void {
+    this.#ended = true
   }
 
   /** Refuses everything from now on, also what waits. */

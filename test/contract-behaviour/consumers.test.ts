@@ -369,3 +369,40 @@ test('a flush applies the policy also where it has nothing to write', async () =
   expect(db.history().floor).toBe(11)
   await db.close()
 })
+
+describe.each(places)('%s', (_, place) => {
+  test.each([
+    ['left in the log', 20],
+    ['flushed by the close', 4_000],
+  ])('what a closing store gives to consumers can be acked: %s', async (_what, bytes) => {
+    const here = place()
+    let store = await here.open()
+    const { epoch } = store.history()
+    const consumer = await store.consumer('c')
+    const behind = await store.consumer('behind')
+    let seen = 0
+    const reading = (async () => {
+      for await (const { events, next } of consumer.batches({ maxBatchEvents: 7 })) {
+        seen += events.length
+        await consumer.ack(next)
+      }
+    })()
+    const writing: Promise<number>[] = []
+    for (let i = 0; i < 200; i++) writing.push(store.put(`k${i}`, Buffer.alloc(bytes)))
+    const closing = store.close()
+    await Promise.all(writing)
+    await reading
+    expect(seen).toBe(200)
+    expect(consumer.position).toBe(201)
+    await closing
+    expect(await rejected(behind.ack(2))).toBe('VARVE_CLOSED')
+
+    store = await here.open()
+    expect(store.history()).toMatchObject({ epoch, latest: 200, durable: 200 })
+    expect(store.consumers().map(({ name, position }) => [name, position])).toEqual([
+      ['behind', 1],
+      ['c', 201],
+    ])
+    expect((await store.verify()).problems).toEqual([])
+  })
+})
