@@ -12,6 +12,7 @@
  * then up to 64; what a caller keeps keeps its chunk, as with Buffer.allocUnsafe. Large entries get memory of their own.
  */
 import { EMPTY_BYTES } from '../base/bytes.ts'
+import { allocatePooled } from '../env/pooled-memory.ts'
 
 /** Small at first: a poll that finds a few events should not cost 64 KiB. */
 const CHUNK_BYTES_FIRST = 2 ** 12
@@ -124,7 +125,7 @@ export class EventBytes {
   }
 
   #takeAlone(start: number, end: number): void {
-    const own = Buffer.allocUnsafeSlow(end - start)
+    const own = allocatePooled(end - start)
     own.set(this.#source!.subarray(start, end))
     this.#memory = own.buffer
     this.#shift = -start
@@ -136,7 +137,7 @@ export class EventBytes {
     const size = Math.max(this.#chunkBytes, room)
     this.#chunkBytes = Math.min(size * 2, CHUNK_BYTES_MAX)
     // Not cleared: every byte that a view shows was copied before.
-    const chunk = Buffer.allocUnsafeSlow(size)
+    const chunk = allocatePooled(size)
     this.#chunk = chunk.buffer
     this.#bytes = new Uint8Array(chunk.buffer, 0, size)
     this.#words = new Int32Array(chunk.buffer, 0, size >> 2)

@@ -22,6 +22,7 @@
 import { assert } from '../base/assert.ts'
 import { corruption } from '../base/errors.ts'
 import { FLAG_BLOB, FLAG_DERIVED } from '../base/entry-kind.ts'
+import { allocatePooled } from '../env/pooled-memory.ts'
 import { segmentFileName } from '../env/file-names.ts'
 import { GatherTarget } from '../segment/gather-target.ts'
 
@@ -283,7 +284,7 @@ export class SlotArena extends GatherTarget {
       else sizes.push(size)
     }
     const { bytes } = this
-    const chunks = sizes.map((size) => Buffer.allocUnsafeSlow(size))
+    const chunks = sizes.map(allocatePooled)
     let chunk = 0
     let at = 0
     for (let piece = this.#chain[bucket]!; piece !== NO_PIECE; piece = this.#pieceBefore[piece]!) {

@@ -16,6 +16,7 @@
  * ```
  */
 import { EMPTY_BYTES } from '../base/bytes.ts'
+import { allocatePooled } from '../env/pooled-memory.ts'
 
 /** Four values of 16 KiB fit, each with the head of its frame in a blob file. */
 const CHUNK_BYTES = 66 * 1024
@@ -167,7 +168,7 @@ export class ResultPool {
 
   #renew(): void {
     // Not cleared: every byte that a result shows is written first.
-    const chunk = Buffer.allocUnsafeSlow(CHUNK_BYTES)
+    const chunk = allocatePooled(CHUNK_BYTES)
     this.#memory = chunk.buffer as ArrayBuffer
     this.#words = new Int32Array(this.#memory)
     this.#bytes = new Uint8Array(this.#memory)

@@ -12,6 +12,7 @@
  * entered once, and read again when the walk comes back to it.
  */
 import { EMPTY_BYTES } from '../base/bytes.ts'
+import { allocatePooled } from '../env/pooled-memory.ts'
 import type { BlockCache } from '../block/block-cache.ts'
 import type { CacheFile } from '../block/cache-file.ts'
 import { SPARE_BYTES } from '../block/spare-buffers.ts'
@@ -157,7 +158,7 @@ export class ReadAhead {
       length <= LENT_BYTES_MAX &&
       source.isPlain(block)
     let bytes = this.bytes
-    if (isLent) bytes = Buffer.allocUnsafeSlow(length)
+    if (isLent) bytes = allocatePooled(length)
     else if (bytes.length < length || this.#isLent) {
       const wanted = Math.max(length, most)
       bytes = cache?.spares.take(wanted) ?? Buffer.allocUnsafeSlow(wanted)

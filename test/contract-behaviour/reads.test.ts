@@ -1,6 +1,7 @@
-import { describe, expect, test } from 'vitest'
+import { MessageChannel } from 'node:worker_threads'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import type { RangeOptions } from '../../src/index.ts'
-import { any, memoryPlace, places, rejected, text, thrown } from './store.ts'
+import { any, diskPlace, memoryPlace, places, rejected, text, thrown } from './store.ts'
 
 const b = (...bytes: number[]): Buffer => Buffer.from(bytes)
 
@@ -323,5 +324,56 @@ test('a cursor that is closed or aborted right behind a read gives nothing more,
       expect(await rejected(other.next())).toBe('VARVE_ABORTED')
     }
     await db.flush()
+  }
+})
+
+test('who transfers the memory of a result to another thread takes nothing else along', async () => {
+  const place = diskPlace()
+  let db = await place.open()
+  const port = new MessageChannel().port1
+  onTestFinished(() => port.close())
+  const give = (bytes: Buffer | undefined): void => {
+    try {
+      port.postMessage(bytes, [bytes!.buffer as ArrayBuffer])
+    } catch (error) {
+      // From Node 21 on; until then it is copied.
+      expect(error).toMatchObject({ name: 'DataCloneError' })
+    }
+  }
+  for (let i = 0; i < 3000; i++) await db.put(`k${i}`, `value ${i}`)
+  const large = Buffer.alloc(20_000, 'large')
+  await db.put('large', large)
+  await db.put('middle', large.subarray(0, 3000))
+  for (let round = 0; round < 3; round++) {
+    const kept = [db.getSync('k1'), ...(await db.getMany(['k2', 'k3']))]
+    const entries = await db.entries().nextBatch()
+    const events = await db.scanSinceSeqno(1).nextBatch()
+    give(await db.get('k4'))
+    give((await db.getMany(['k5']))[0])
+    for (const key of ['large', 'middle']) give(await db.get(key))
+    give(entries[7]![0])
+    give(entries[900]![1])
+    give((await db.entries().nextBatch(2000)).at(-1)![1])
+    for (const [key] of db.entriesSync({ limit: 2 })) give(key)
+    for (const event of events.slice(-2)) if (event.type === 'Insert') give(event.value)
+    for (const event of await db.scanSinceSeqno(3001).nextBatch()) {
+      if (event.type !== 'Insert') continue
+      give(event.value)
+      expect(text(event.key)).toBe(event.seqno === 3001 ? 'large' : 'middle')
+    }
+
+    expect(kept.map(text)).toEqual(['value 1', 'value 2', 'value 3'])
+    expect(entries.slice(0, 2).flat().map(text)).toEqual(['k0', 'value 0', 'k1', 'value 1'])
+    expect(events.map((event) => event.type === 'Insert' && text(event.value))).toEqual(
+      events.map(({ seqno }) => `value ${seqno - 1}`),
+    )
+    expect(text(db.getSync('k4'))).toBe('value 4')
+    expect((await db.entries().all()).length).toBe(3002)
+    expect((await db.get('large'))!.equals(large)).toBe(true)
+    if (round === 0) await db.flush()
+    if (round !== 1) continue
+    await db.compact()
+    await db.close()
+    db = await place.open()
   }
 })
