@@ -249,6 +249,23 @@ function metaMismatch(found: SegmentMeta, expected: SegmentMeta): string | undef
     'minEventSeqno',
     'maxEventSeqno',
   ] as const
+  return fields.find((field) => found[field] !== expected[field]) ?? layoutMismatch(found, expected)
+}
+
+/** Probes went by what the manifest says, where it says anything. */
+function layoutMismatch(
+  { layout: found }: SegmentMeta,
+  { layout: expected }: SegmentMeta,
+): string | undefined {
+  if (found === undefined || expected === undefined) return undefined
+  const fields = [
+    'blocks',
+    'largestBlockBytes',
+    'dataBytes',
+    'separatorBytes',
+    'indexBytes',
+    'footerBytes',
+  ] as const
   return fields.find((field) => found[field] !== expected[field])
 }
 

@@ -26,7 +26,7 @@ import { KEY_BYTES_MAX } from '../base/entry-kind.ts'
 import { corruption, VarveError } from '../base/errors.ts'
 import { ByteReader, ByteWriter } from '../base/varint.ts'
 import { BLOCK_BYTES_MAX } from '../block/block-format.ts'
-import type { BlobReference, SegmentMeta } from './segment-meta.ts'
+import type { BlobReference, SegmentLayout, SegmentMeta } from './segment-meta.ts'
 
 export const SEGMENT_FORMAT_VERSION = 1
 export const SEGMENT_TRAILER_BYTES = 18
@@ -68,6 +68,16 @@ export interface SegmentFooter {
   readonly builtWith: string
   /** Bytes of the footer: properties and trailer. */
   readonly bytes: number
+}
+
+/** What the manifest is to know of where things are, so that a probe need not read the footer. */
+export function layoutOf(
+  order: SegmentMeta['order'],
+  { parts, blocks, largestBlockBytes, bytes }: Omit<SegmentFooter, 'meta'>,
+): SegmentLayout | undefined {
+  if (order !== 'key') return undefined
+  const { dataBytes, separatorBytes, indexBytes } = parts
+  return { blocks, largestBlockBytes, dataBytes, separatorBytes, indexBytes, footerBytes: bytes }
 }
 
 /** The footer's bytes. `meta.bytes` is the size of the whole file; `footerBytes` makes it known beforehand. */
@@ -295,11 +305,13 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
       property: tag,
     })
   }
+  const about = { parts, blocks, largestBlockBytes, changeChunks, builtWith, bytes: footerBytes }
+  const orderName = order === 0 ? 'key' : 'seqno'
   const meta: SegmentMeta = {
     number,
     keyspaceId,
     bytes: fileBytes,
-    order: order === 0 ? 'key' : 'seqno',
+    order: orderName,
     entries,
     pointTombstones,
     derivedEntries,
@@ -315,6 +327,7 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
     minEventSeqno,
     maxEventSeqno,
     blobReferences,
+    layout: layoutOf(orderName, about),
   }
-  return { meta, parts, blocks, largestBlockBytes, changeChunks, builtWith, bytes: footerBytes }
+  return { meta, ...about }
 }

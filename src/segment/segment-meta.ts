@@ -12,6 +12,19 @@ export interface BlobReference {
   readonly bytes: number
 }
 
+/** Where a segment in key order has what a probe reads (segment-probe.ts); all of it stands in the footer too. */
+export interface SegmentLayout {
+  readonly blocks: number
+  /** Decompressed, without trailer. */
+  readonly largestBlockBytes: number
+  /** Bytes of all blocks: they begin the file. */
+  readonly dataBytes: number
+  /** Sections with their checksum. These three end the file, in this order. */
+  readonly separatorBytes: number
+  readonly indexBytes: number
+  readonly footerBytes: number
+}
+
 export interface SegmentMeta {
   /** File number; unique in the store for ever. */
   readonly number: number
@@ -45,4 +58,6 @@ export interface SegmentMeta {
   readonly minEventSeqno: number
   readonly maxEventSeqno: number
   readonly blobReferences: readonly BlobReference[]
+  /** Undefined in order 'seqno', or where a manifest does not tell it: the footer has to be asked. */
+  readonly layout?: SegmentLayout | undefined
 }

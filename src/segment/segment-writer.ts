@@ -33,7 +33,7 @@ import { ChangeIndexBuilder, sealSection } from './change-index.ts'
 import { CHUNK_EVENTS } from './change-chunk.ts'
 import { EntryOrder } from './entry-order.ts'
 import type { LogBlock } from './log-block.ts'
-import { encodeFooter, type SegmentParts } from './segment-footer.ts'
+import { encodeFooter, layoutOf, type SegmentParts } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
 import { SeparatorsBuilder } from './separators.ts'
 import { SegmentTally } from './segment-tally.ts'
@@ -250,16 +250,17 @@ export class SegmentWriter {
       minEventSeqno: this.#changes.firstSeqno,
       maxEventSeqno: this.#changes.lastSeqno,
     }
-    const footer = encodeFooter({
-      meta,
+    const about = {
       parts,
       blocks: this.#index.count,
       largestBlockBytes: this.#index.largestBlockBytes,
       changeChunks: Math.ceil(this.#changes.count / CHUNK_EVENTS),
       builtWith: `blockBytes=${blockBytes} compression=${compression} bloomBitsPerKey=${bloomBitsPerKey}`,
-    })
+    }
+    const footer = encodeFooter({ meta, ...about })
     this.#append(footer)
-    return { ...meta, bytes: this.#written }
+    const layout = layoutOf(order, { ...about, bytes: footer.length })
+    return { ...meta, bytes: this.#written, layout }
   }
 
   /** Computes what separates the entry at hand, the first of a block, from the last of the block before. */

@@ -9,13 +9,20 @@
  *          bounds u8: 1 has point keys, 2 has a cover, 4 the cover has an end
  *            1: first key, last key | 2: cover start | 4: cover end       each varint length, bytes
  *          varint count of blob references, each varints file number, bytes
- *          tagged fields, none so far
+ *          tagged fields:  1, ignorable  layout, of a segment in key order: varints format version of the segment, blocks, bytes
+ *                          of the largest block, of all blocks, of separators, of block index, of footer
  * blob:    varints number, bytes, frames, frame bytes | tagged fields, none so far
  * ```
  */
 import { ByteWriter, type ByteReader, VARINT_BYTES_MAX } from '../base/varint.ts'
-import { type FieldSource, readFields } from '../record/tagged-fields.ts'
-import type { BlobFileMeta, BlobReference, SegmentMeta } from '../segment/segment-meta.ts'
+import { type FieldSource, readFields, TAG_IGNORABLE } from '../record/tagged-fields.ts'
+import { SEGMENT_FORMAT_VERSION } from '../segment/segment-footer.ts'
+import type {
+  BlobFileMeta,
+  BlobReference,
+  SegmentLayout,
+  SegmentMeta,
+} from '../segment/segment-meta.ts'
 import { LEVEL_COUNT, type Place, type SegmentAddition } from './version-edit.ts'
 
 const PLACE_HISTORY = 255
@@ -24,6 +31,9 @@ const HAS_COVER = 2
 const HAS_COVER_END = 4
 /** Place, order, bounds, and every varint of a segment at its longest. */
 const FIXED_BYTES_MAX: number = 3 + 18 * VARINT_BYTES_MAX
+
+const TAG_LAYOUT = TAG_IGNORABLE
+const LAYOUT_BYTES_MAX: number = 7 * VARINT_BYTES_MAX
 
 const noFields = (): boolean => false
 
@@ -51,13 +61,22 @@ export function encodeSegment(addition: SegmentAddition): Buffer {
   writeBounds(writer, meta)
   writer.varint(meta.blobReferences.length)
   for (const { file, bytes } of meta.blobReferences) writer.varint(file).varint(bytes)
+  if (meta.layout !== undefined) writer.varint(TAG_LAYOUT).block(encodeLayout(meta.layout))
   return writer.bytes()
+}
+
+function encodeLayout(layout: SegmentLayout): Buffer {
+  const { blocks, largestBlockBytes, dataBytes, separatorBytes, indexBytes, footerBytes } = layout
+  const writer = new ByteWriter(LAYOUT_BYTES_MAX).varint(SEGMENT_FORMAT_VERSION)
+  writer.varint(blocks).varint(largestBlockBytes).varint(dataBytes)
+  return writer.varint(separatorBytes).varint(indexBytes).varint(footerBytes).bytes()
 }
 
 /** At least as many bytes as the segment's encoding takes. */
 function capacityFor(meta: SegmentMeta): number {
   const { firstKey, lastKey, coverStart, coverEnd, blobReferences } = meta
   let bytes = FIXED_BYTES_MAX + 2 * VARINT_BYTES_MAX * blobReferences.length
+  bytes += 2 * VARINT_BYTES_MAX + LAYOUT_BYTES_MAX
   for (const key of [firstKey, lastKey, coverStart, coverEnd]) bytes += key?.length ?? 0
   return bytes
 }
@@ -99,7 +118,12 @@ export function decodeSegment(reader: ByteReader, source: FieldSource): SegmentA
   const coverStart = (bounds & HAS_COVER) !== 0 ? reader.block() : undefined
   const coverEnd = (bounds & HAS_COVER_END) !== 0 ? reader.block() : undefined
   const blobReferences = readReferences(reader)
-  readFields(reader, source, noFields)
+  let layout: SegmentLayout | undefined
+  readFields(reader, source, (tag, field) => {
+    if (tag !== TAG_LAYOUT) return false
+    layout = readLayout(field, bytes)
+    return true
+  })
   const meta: SegmentMeta = {
     number,
     keyspaceId,
@@ -120,8 +144,24 @@ export function decodeSegment(reader: ByteReader, source: FieldSource): SegmentA
     minEventSeqno,
     maxEventSeqno,
     blobReferences,
+    layout,
   }
   return { keyspaceId, level, meta }
+}
+
+/** Undefined where the segment is of a format that is not known: its footer says so to who opens it. */
+function readLayout(field: ByteReader, fileBytes: number): SegmentLayout | undefined {
+  if (field.varint() !== SEGMENT_FORMAT_VERSION) return undefined
+  const blocks = field.varint()
+  const largestBlockBytes = field.varint()
+  const dataBytes = field.varint()
+  const separatorBytes = field.varint()
+  const indexBytes = field.varint()
+  const footerBytes = field.varint()
+  if (dataBytes + separatorBytes + indexBytes + footerBytes > fileBytes || blocks > dataBytes) {
+    field.fail('the layout of a segment is larger than its file')
+  }
+  return { blocks, largestBlockBytes, dataBytes, separatorBytes, indexBytes, footerBytes }
 }
 
 function readReferences(reader: ByteReader): BlobReference[] {

@@ -135,6 +135,56 @@ describe.each(['none', 'deflate', 'lz4'] as const)('with compression %s', (compr
   })
 })
 
+describe('where the manifest tells where things are', () => {
+  const segment = plainSegment(3000)
+  const written = writeSegment(segment, OPTIONS)
+  const { meta, path } = written
+  const { footerBytes } = meta.layout!
+
+  test('the footer is not read, and without that it is, with the same answers', () => {
+    const bytes = Buffer.from(written.bytes).fill(0, written.bytes.length - footerBytes)
+    const probe = probeOf(written, bytes)!
+    const fs = written.fs.crash('kept')
+    const byFooter = SegmentProbe.open(
+      fs.openRead(path),
+      { ...meta, layout: undefined },
+      BLOCKS_MIN,
+    )
+    let sure = 0
+    for (let i = 0; i < segment.entries.length; i += 7) {
+      const { key, seqno } = segment.entries[i]!
+      expect(ask(byFooter!, key, seqno)).toBe(ask(probe, key, seqno))
+      if (agrees(probe, segment, key, seqno)) sure++
+    }
+    expect(sure).toBeGreaterThan(100)
+    fs.corrupt(path, 0, bytes)
+    expect(() =>
+      SegmentProbe.open(fs.openRead(path), { ...meta, layout: undefined }, BLOCKS_MIN),
+    ).toThrow('does not end like a segment')
+  })
+
+  test.each([
+    'blocks',
+    'largestBlockBytes',
+    'dataBytes',
+    'separatorBytes',
+    'indexBytes',
+    'footerBytes',
+  ] as const)('a lie about %s gives no wrong answer, and the open segment says so', (field) => {
+    for (const by of [-1, 1, -40, 40]) {
+      const lie = { ...meta, layout: { ...meta.layout!, [field]: meta.layout![field] + by } }
+      const probe = SegmentProbe.open(written.fs.openRead(path), lie, BLOCKS_MIN)
+      for (let i = 0; probe !== undefined && i < segment.entries.length; i += 91) {
+        const { key, seqno } = segment.entries[i]!
+        agrees(probe, segment, key, seqno)
+      }
+      const reader = openSegment({ ...written, meta: lie })
+      expect(() => reader.openSync()).toThrow(`footer and manifest disagree about ${field}`)
+      reader.close()
+    }
+  })
+})
+
 test('a key with versions in many blocks is found at every snapshot, or left to the open segment', () => {
   const segment = makeSegment(2, { entries: 4000, keys: 3, valueBytesMax: 60 })
   const written = writeSegment(segment, OPTIONS)

@@ -50,9 +50,22 @@ const segment: fc.Arbitrary<SegmentMeta> = fc
     minEventSeqno: number,
     maxEventSeqno: number,
     blobReferences: fc.array(fc.record({ file: number, bytes: number }), { maxLength: 5 }),
+    layout: fc.option(
+      fc.record({
+        blocks: fc.nat(2 ** 20),
+        largestBlockBytes: number,
+        dataBytes: fc.integer({ min: 2 ** 20, max: 2 ** 40 }),
+        separatorBytes: fc.nat(2 ** 30),
+        indexBytes: fc.nat(2 ** 30),
+        footerBytes: fc.nat(2 ** 30),
+      }),
+      { nil: undefined },
+    ),
   })
   .map((meta) => ({
     ...meta,
+    // A layout fits its file.
+    bytes: meta.layout === undefined ? meta.bytes : 2 ** 42 + (meta.bytes % 2 ** 42),
     // Both or neither, and no end without a start.
     lastKey: meta.firstKey === undefined ? undefined : (meta.lastKey ?? meta.firstKey),
     coverEnd: meta.coverStart === undefined ? undefined : meta.coverEnd,
@@ -166,10 +179,30 @@ describe('a version edit', () => {
       copy[1]! += 4
       return copy
     }
+    expect(decode(longer(3)).additions).toEqual([addition])
+    // The layout of a segment whose format is not known: its footer says so.
     expect(decode(longer(1)).additions).toEqual([addition])
     expect(() => decode(longer(2))).toThrow(
       expect.objectContaining({ code: 'VARVE_UNSUPPORTED_FORMAT' }),
     )
+  })
+
+  test('with a layout that does not fit the segment is refused', () => {
+    const layout = {
+      blocks: 3,
+      largestBlockBytes: 900,
+      dataBytes: 700,
+      separatorBytes: 100,
+      indexBytes: 110,
+      footerBytes: 100,
+    }
+    const decoded = (changed: Partial<typeof layout>): StoredEdit => {
+      const meta = segmentOf(10, { layout: { ...layout, ...changed } })
+      return decode(encodeEdit({ additions: [{ keyspaceId: 1, level: 2, meta }] }))
+    }
+    expect(decoded({}).additions?.[0]?.meta.layout).toEqual(layout)
+    expect(() => decoded({ footerBytes: 101 })).toThrow('larger than its file')
+    expect(() => decoded({ blocks: 701 })).toThrow('larger than its file')
   })
 
   test('that was mutated is refused or decoded, and nothing else', () => {
