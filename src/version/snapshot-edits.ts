@@ -29,7 +29,7 @@ export const EMPTY_STATE: StoreState = {
   cleanClose: undefined,
 }
 
-/** The first holds the state and the blob files, which the segments of the others reference; a clean close is left out. */
+/** The first holds the state, and the blob files, which segments reference; few segments are in it too. A clean close is left out. */
 export function snapshotEdits(version: VersionParts): StoredEdit[] {
   const additions: SegmentAddition[] = []
   const add = (keyspaceId: number, level: Place, segments: readonly SegmentMeta[]): void => {
@@ -40,8 +40,11 @@ export function snapshotEdits(version: VersionParts): StoredEdit[] {
     add(id, 'history', history)
   }
   const blobAdditions = [...version.blobs.values()]
-  const edits: StoredEdit[] = [{ state: wholeState(version.state), blobAdditions }]
-  for (let at = 0; at < additions.length; at += PIECE_SEGMENTS) {
+  const state = wholeState(version.state)
+  const edits: StoredEdit[] = [
+    { state, blobAdditions, additions: additions.slice(0, PIECE_SEGMENTS) },
+  ]
+  for (let at = PIECE_SEGMENTS; at < additions.length; at += PIECE_SEGMENTS) {
     edits.push({ additions: additions.slice(at, at + PIECE_SEGMENTS) })
   }
   return edits
