@@ -33,6 +33,8 @@ export interface WorkerRunnerOptions {
   readonly logger: Logger
   /** Default: the worker of this package. */
   readonly entry?: URL
+  /** Where jobs run that the thread cannot. Closed with this runner; by default one of its own. */
+  readonly inline?: InlineRunner
 }
 
 export class WorkerRunner implements JobRunner {
@@ -49,7 +51,7 @@ export class WorkerRunner implements JobRunner {
 
   constructor(options: WorkerRunnerOptions) {
     this.#options = options
-    this.#inline = new InlineRunner(options)
+    this.#inline = options.inline ?? new InlineRunner(options)
   }
 
   run(

@@ -45,11 +45,16 @@ const VALUE_SHARE = 4
 const NO_BYTES = new Uint8Array(0)
 
 /** Sizes that hold the same kind of thing. */
-interface SlotGroup {
-  readonly sizes: readonly SlotSize[]
+class SlotGroup {
   /** Slabs of all its sizes. */
-  slabs: number
-  untilAdmitted: number
+  slabs = 0
+  untilAdmitted = ADMIT_ONE_OF
+  #sizes: readonly SlotSize[] | undefined
+
+  /** Made with the first use: a store may be opened for a single probe. */
+  get sizes(): readonly SlotSize[] {
+    return (this.#sizes ??= SLOT_BYTES.map(emptySize))
+  }
 }
 
 interface SlotSize {
@@ -86,8 +91,8 @@ export class BlockCache {
   readonly #slabBytes: number
   /** Numbers of slabs that were given up. */
   readonly #freeSlabs: number[] = []
-  readonly #blocks: SlotGroup = createGroup()
-  readonly #values: SlotGroup = createGroup()
+  readonly #blocks: SlotGroup = new SlotGroup()
+  readonly #values: SlotGroup = new SlotGroup()
   readonly #files: (CacheFile<Sized> | undefined)[] = []
   /** By slot address: id of the file, and number of the block or position of the value that is there; file -1: free. */
   #ownerFile: Int32Array
@@ -384,15 +389,8 @@ function createLanding(): BlockLanding {
   return { stored, storedView: new DataView(stored.buffer), unpacked }
 }
 
-function createGroup(): SlotGroup {
-  const sizes = SLOT_BYTES.map((bytes) => ({
-    bytes,
-    slabs: [],
-    handSlab: 0,
-    handSlot: 0,
-    evictions: 0,
-  }))
-  return { sizes, slabs: 0, untilAdmitted: ADMIT_ONE_OF }
+function emptySize(bytes: number): SlotSize {
+  return { bytes, slabs: [], handSlab: 0, handSlot: 0, evictions: 0 }
 }
 
 /** The smallest size that holds so many bytes. */

@@ -27,13 +27,17 @@ const ASKED_MAX = 4096
 
 export class EventPages {
   readonly #cache: BlockCache
-  readonly #pages: CacheFile<EventPage>
+  #made: CacheFile<EventPage> | undefined
   /** Numbers of pages that were asked for while the cache was full, in the order of asking. */
   readonly #asked = new Set<number>()
 
   constructor(cache: BlockCache) {
     this.#cache = cache
-    this.#pages = cache.open<EventPage>(0)
+  }
+
+  /** Made with the first reader of changes. */
+  get #pages(): CacheFile<EventPage> {
+    return (this.#made ??= this.#cache.open<EventPage>(0))
   }
 
   /** Whether a reader of so many seqnos may leave pages, if an event takes `bytesPerSeqno` in them. */

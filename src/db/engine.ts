@@ -33,13 +33,16 @@ export class Engine {
   readonly durability: Durability
   readonly pipeline: CommitPipeline
   readonly floors: FloorKeeper
-  readonly compactor: Compactor
   readonly #maintenance: Maintenance
   readonly #backpressure: Backpressure
   readonly #takeOver: TakeOver
   readonly #marks = new MemtableMarks()
   readonly #options: EngineOptions
   readonly #stopping = new AbortController()
+  // Made when there is work for them: who opens a store to read it has none.
+  #planner: JobPlanner | undefined
+  #flusher: Flusher | undefined
+  #compactor: Compactor | undefined
   #cancelSyncInterval: (() => void) | undefined
   #isStopped = false
 
@@ -53,14 +56,11 @@ export class Engine {
       onAdvance: (durable) => options.onDurable(durable),
     })
     this.floors = options.makeFloors(this)
-    const planner = this.#makePlanner()
-    this.compactor = this.#makeCompactor(planner)
-    const flusher = this.#makeFlusher(planner)
     this.#maintenance = new Maintenance({
       directory: options.directory,
       timers,
       oldestSealed: () => this.memtables.sealed[0],
-      flushMemtable: (oldest) => flusher.flush(oldest),
+      flushMemtable: (oldest) => (this.#flusher ??= this.#makeFlusher()).flush(oldest),
       compactOnce: () => this.compactor.runOnce(),
       onProgress: () => this.#progressed(),
       onFailure: (error, _work, isFinal) => this.#backgroundFailed(error, isFinal),
@@ -81,21 +81,20 @@ export class Engine {
       onFailure: (cause) => this.#takeOverFailed(cause),
     })
     this.pipeline = this.#makePipeline()
-    if (options.syncIntervalMs > 0) {
-      this.#cancelSyncInterval = timers.every(options.syncIntervalMs, () =>
-        this.#syncInBackground(),
-      )
-    }
     if (versions.failure !== undefined) this.poison(versions.failure, 'open')
   }
 
   /** Starts what was left to do when the store was opened. */
   start(): void {
-    if (this.#takeOver.isDone) return this.#startMaintenance()
+    if (this.#takeOver.isDone) return this.#startWork()
     // Not before whoever waits for the open has gone on.
     void this.#options.timers.nextTurn().then(() => {
       if (!this.#options.health.isClosing) void this.#takeOver.attempt()
     })
+  }
+
+  get compactor(): Compactor {
+    return (this.#compactor ??= this.#makeCompactor())
   }
 
   /** The manifest in force is this writer's, and names its logs. */
@@ -202,6 +201,15 @@ export class Engine {
     this.memtables.letGo()
   }
 
+  /** Commits may go on, so there may be something to sync. */
+  #startWork(): void {
+    const { syncIntervalMs, timers, health } = this.#options
+    if (syncIntervalMs > 0 && !health.isClosing && health.poisonError === undefined) {
+      this.#cancelSyncInterval = timers.every(syncIntervalMs, () => this.#syncInBackground())
+    }
+    this.#startMaintenance()
+  }
+
   #startMaintenance(): void {
     this.#maintenance.wakeFlush()
     this.#maintenance.wakeCompaction()
@@ -210,7 +218,7 @@ export class Engine {
   #takenOver(): void {
     this.#options.health.backgroundRecovered()
     this.pipeline.resume()
-    this.#startMaintenance()
+    this.#startWork()
   }
 
   #takeOverFailed(cause: unknown): void {
@@ -277,9 +285,9 @@ export class Engine {
     )
   }
 
-  #makePlanner(): JobPlanner {
+  #planning(): JobPlanner {
     const { directory, segmentBytes, keyspaces, operators, snapshots, versions } = this.#options
-    return new JobPlanner({
+    this.#planner ??= new JobPlanner({
       directory,
       segmentBytes,
       keyspaces,
@@ -292,9 +300,10 @@ export class Engine {
       callingThread: this.#options.callingThread,
       signal: () => this.#stopping.signal,
     })
+    return this.#planner
   }
 
-  #makeFlusher(planner: JobPlanner): Flusher {
+  #makeFlusher(): Flusher {
     const { directory, fs, versions, keyspaces, events, timers, series, counters } = this.#options
     return new Flusher({
       directory,
@@ -303,7 +312,7 @@ export class Engine {
       memtables: this.memtables,
       durability: this.durability,
       floors: this.floors,
-      planner,
+      planner: this.#planning(),
       keyspaces,
       events,
       monotonicMs: () => timers.monotonicMs(),
@@ -332,14 +341,14 @@ export class Engine {
     })
   }
 
-  #makeCompactor(planner: JobPlanner): Compactor {
+  #makeCompactor(): Compactor {
     const { directory, fs, versions, keyspaces, events, timers, counters } = this.#options
     return new Compactor({
       directory,
       fs,
       versions,
       floors: this.floors,
-      planner,
+      planner: this.#planning(),
       keyspaces,
       events,
       tuning: this.#options.tuning,

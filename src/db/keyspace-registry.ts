@@ -140,7 +140,7 @@ export function givenOverStored(
 /** The operator of a keyspace; MERGE_OPERATOR_MISMATCH where it is not at hand. */
 export function operatorOf(
   keyspace: string,
-  options: StoredKeyspaceOptions,
+  options: Pick<StoredKeyspaceOptions, 'mergeOperator'>,
   operators: ReadonlyMap<string, MergeOperator>,
 ): MergeOperator | undefined {
   if (options.mergeOperator === undefined) return undefined

@@ -56,7 +56,7 @@ export class LogReplay {
   readonly #state: StoreState
   readonly #memtables: Memtable[]
   readonly #acks: ReplayedAck[] = []
-  readonly #decoder = new LogDecoder()
+  #decoder: LogDecoder | undefined
   #lastTimeMs = 0
   #sourceToken: ResumeToken | undefined
   #epochs: readonly Epoch[] | undefined
@@ -72,7 +72,8 @@ export class LogReplay {
   /** The next commit, checked. */
   take(commit: WalCommit): void {
     const { bytes, start, end, isFlushed } = commit
-    const { fields, epochs, operations, last, timeMs, userBytes } = this.#decoder.decode(commit)
+    const decoder = (this.#decoder ??= new LogDecoder())
+    const { fields, epochs, operations, last, timeMs, userBytes } = decoder.decode(commit)
     for (const { consumer, next } of fields.acks) {
       const commitLast = operations === 0 ? undefined : last
       this.#acks.push({ consumer, next, timeMs, commitLast })

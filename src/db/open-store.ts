@@ -21,12 +21,7 @@ import { Diagnostics } from './diagnostics.ts'
 import { LeakWatch } from './leak-watch.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
 import { operatorOf } from './keyspace-registry.ts'
-import {
-  mergeKeyspaceOptions,
-  type OpenOptions,
-  type ResolvedOptions,
-  resolveOptions,
-} from './options.ts'
+import { type OpenOptions, type ResolvedOptions, resolveOptions } from './options.ts'
 import { openReader } from './open-reader.ts'
 import { openWriter } from './open-writer.ts'
 import { notFound } from './recovery.ts'
@@ -73,7 +68,7 @@ export async function openStoreCore(
   const environment = resolveEnvironment(options?.environment)
   throwIfAborted(resolved.signal)
   // Known to be wrong before there is any store to look at.
-  operatorOf('default', mergeKeyspaceOptions(resolved.keyspace, undefined), resolved.operators)
+  operatorOf('default', { mergeOperator: resolved.keyspace.mergeOperator }, resolved.operators)
   try {
     return await openChecked(location, resolved, environment, tuning)
   } catch (cause) {
@@ -157,7 +152,7 @@ async function openWith(
     leaks,
     callingThread,
     runner: isThreaded
-      ? new WorkerRunner({ fs, timers, logger: environment.logger })
+      ? new WorkerRunner({ fs, timers, logger: environment.logger, inline: callingThread })
       : callingThread,
     deleter: new FileDeleter({
       fs,

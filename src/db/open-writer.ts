@@ -7,7 +7,7 @@ import { VarveError } from '../base/errors.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
-import { checkFilesPresent } from '../version/orphans.ts'
+import { findOrphans } from '../version/orphans.ts'
 import { SnapshotRegistry } from '../version/pins.ts'
 import type { StateChange } from '../version/version-edit.ts'
 import { VersionSet } from '../version/version-set.ts'
@@ -80,7 +80,11 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   series = new SeriesRecorder(options.history, state.series.at(-1))
   checkRole(options.role, state.role)
   // Before anything is written: a store of which a file is missing is not touched.
-  checkFilesPresent(directory, versions.current, recovered.files)
+  const orphans = findOrphans(directory, recovered.files, {
+    version: versions.current,
+    manifestNumber: versions.manifestNumber,
+    keepsLog: () => false,
+  })
   const { memtableBytes } = spaceOf(options, versions.current)
   const replayed = await replayFor({ ...recovery, memtableBytes }, recovered)
   // The last moment: from here on files are written.
@@ -93,7 +97,7 @@ async function recover(context: OpenContext, snapshots: SnapshotRegistry): Promi
   }
   let begun: Begun
   try {
-    begun = await takeOver(recovery, recovered, replayed, change)
+    begun = await takeOver(recovery, recovered, replayed, { change, orphans })
   } catch (error) {
     await versions.close()
     throw error

@@ -139,12 +139,13 @@ export interface Begun {
  * last end was not clean a new epoch begins with that edit, and all of it is done when this resolves. After a clean close,
  * where the edit changes nothing that anybody sees, the caller has to `finish` it: until then the old files are untouched, and
  * nothing but a new log, where records had to be copied or the finish was cut off, tells that the store was opened.
+ * `orphans`: of all files that were there, logs too, those that nothing needs then.
  */
 export async function takeOver(
   options: RecoveryOptions,
   recovered: Recovered,
   replayed: ReplayedLog,
-  change: StateChange,
+  { change, orphans: found }: { readonly change: StateChange; readonly orphans: readonly string[] },
 ): Promise<Begun> {
   const { fs, directory } = options
   const { versions, isClean, files } = recovered
@@ -157,12 +158,8 @@ export async function takeOver(
   const epochs = isUnclean ? startEpoch(replayed, replayed.lastSeqno, randomId()) : replayed.epochs
   // A torn end behind the close record is no harm, but `verify` should not find it.
   const isWhole = isClean && recovered.manifest.torn === undefined
-  // As the directory was before anybody else makes files in it. What is beside CURRENT every new manifest replaces.
-  const orphans = findOrphans(directory, files, {
-    version: versions.current,
-    manifestNumber: versions.manifestNumber,
-    keepsLog: () => false,
-  }).filter((name) => name !== temporaryFileName(CURRENT_FILE))
+  // What is beside CURRENT every new manifest replaces.
+  const orphans = found.filter((name) => name !== temporaryFileName(CURRENT_FILE))
   // What nobody left there on purpose is gone when a store is open.
   const logs = files.filter(({ type, number }) => type === 'wal' && number >= state.walNumber)
   const hasStrays = orphans.length > logs.length
@@ -199,7 +196,11 @@ function changesNothing(state: StoreState, change: StateChange): boolean {
   )
 }
 
-async function removeOrphans(fs: FileSystem, directory: string, names: string[]): Promise<void> {
+async function removeOrphans(
+  fs: FileSystem,
+  directory: string,
+  names: readonly string[],
+): Promise<void> {
   for (const name of names) {
     try {
       await fs.discard(joinPath(directory, name))

@@ -42,10 +42,10 @@ export function resolveEnvironment(partial: Partial<Environment> = {}): Environm
   if (now !== undefined && typeof now !== 'function') {
     throw wrongType('environment.now', 'a function', now)
   }
-  if (!isLogger(given)) {
+  if (given !== silent && !isLogger(given)) {
     throw wrongType('environment.logger', 'an object with debug, info, warn and error', given)
   }
-  const logger = unfailing(given)
+  const logger = given === silent ? silent : unfailing(given)
   return {
     fs: fs ?? createNodeFileSystem(),
     // Called on the object it came from: a clock may be an instance with state of its own.

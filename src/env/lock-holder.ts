@@ -109,7 +109,7 @@ function isRunning(pid: number, ticks: string | undefined): boolean {
 /** Field 22 of /proc/<pid>/stat; the second one, a name in parentheses, may itself hold blanks and parentheses. */
 function startTicks(pid: number): string | undefined {
   const stat = readText(`/proc/${pid}/stat`)
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ', 20)[19]
 }
 
 function readText(file: string): string | undefined {

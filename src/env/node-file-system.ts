@@ -230,11 +230,11 @@ async function syncDirectory(directory: string): Promise<void> {
 }
 
 function canonicalPath(file: string): string {
-  const absolute = path.resolve(file)
   try {
-    return fs.realpathSync.native(absolute)
+    return fs.realpathSync.native(file)
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error
+    const absolute = path.resolve(file)
     const parent = path.dirname(absolute)
     if (parent === absolute) return absolute
     return path.join(canonicalPath(parent), path.basename(absolute))

@@ -33,6 +33,8 @@ export const CURRENT_FORMAT_VERSION = 1
 /** Far more than any version needs; what is larger is no CURRENT. */
 const CURRENT_BYTES_MAX = 4_096
 const WORD = 'varve'
+const CURRENT_LINES = /^varve \d{1,9}\n([^\n]*)\n([0-9a-f]{8})\n$/
+const SUM_LINE_BYTES = 9
 
 export function encodeCurrent(manifestNumber: number): Buffer {
   const text = `${WORD} ${CURRENT_FORMAT_VERSION}\n${manifestFileName(manifestNumber)}\n`
@@ -44,23 +46,21 @@ export function decodeCurrent(bytes: Uint8Array, path: string): number {
   const fail = (message: string): never => {
     throw corruption(message, { file: path, offset: 0 })
   }
-  // What is not ASCII has another checksum when it is encoded again.
   const text = Buffer.from(bytes).toString()
-  const lines = text.split('\n')
-  const version = /^varve (\d{1,9})$/.exec(lines[0] ?? '')
-  if (version === null) return fail('CURRENT is damaged')
-  if (Number(version[1]) > CURRENT_FORMAT_VERSION) {
+  const version = Number(/^varve (\d{1,9})(?:\n|$)/.exec(text)?.[1])
+  if (version > CURRENT_FORMAT_VERSION) {
     throw unsupportedFormat('the store', {
       file: path,
-      found: Number(version[1]),
+      found: version,
       supported: CURRENT_FORMAT_VERSION,
     })
   }
-  const [first, name = '', sum] = lines
-  if (lines.length !== 4 || lines[3] !== '' || hexChecksum(`${first}\n${name}\n`) !== sum) {
+  const lines = CURRENT_LINES.exec(text)
+  const end = bytes.length - SUM_LINE_BYTES
+  if (lines === null || Number.parseInt(lines[2]!, 16) !== rareChecksum(bytes, 0, end)) {
     return fail('CURRENT is damaged')
   }
-  const parsed = parseFileName(name)
+  const parsed = parseFileName(lines[1]!)
   if (parsed?.type !== 'manifest') return fail('CURRENT names no manifest')
   return parsed.number
 }

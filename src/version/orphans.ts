@@ -6,6 +6,7 @@
  * it needs is missing, the manifest may have lost its last edit, and then the "orphans" are the data. So nothing is removed
  * unless everything is there.
  */
+import { assert } from '../base/assert.ts'
 import { corruption, type VarveError } from '../base/errors.ts'
 import {
   blobFileName,
@@ -33,7 +34,6 @@ export function findOrphans(
   },
 ): string[] {
   const { version, manifestNumber, keepsLog } = options
-  checkFilesPresent(directory, version, files)
   const isOrphan = ({ type, number }: StoreFile): boolean => {
     switch (type) {
       case 'segment':
@@ -52,29 +52,28 @@ export function findOrphans(
         return false
     }
   }
-  return files.filter(isOrphan).map(({ name }) => name)
+  const orphans: string[] = []
+  let neededFiles = 0
+  for (const file of files) {
+    if (isOrphan(file)) orphans.push(file.name)
+    else if (file.type === 'segment' || file.type === 'blob') neededFiles++
+  }
+  // No two files have the same type and number, so as many as there should be are all of them.
+  const isWhole = neededFiles === version.segments().length + version.blobs.size
+  if (!isWhole) throw missingFile(directory, version, files)
+  return orphans
 }
 
-/** VARVE_CORRUPTION when a segment or blob file of the version is not among the files in the directory. */
-export function checkFilesPresent(
-  directory: string,
-  version: Version,
-  files: readonly StoreFile[],
-): void {
-  const segments = new Set<number>()
-  const blobs = new Set<number>()
-  for (const { type, number } of files) {
-    if (type === 'segment') segments.add(number)
-    else if (type === 'blob') blobs.add(number)
-  }
-  const missing = (name: string): VarveError =>
-    corruption('a file that the manifest names is missing', { file: joinPath(directory, name) })
-  for (const { number } of version.segments()) {
-    if (!segments.has(number)) throw missing(segmentFileName(number))
-  }
-  for (const number of version.blobs.keys()) {
-    if (!blobs.has(number)) throw missing(blobFileName(number))
-  }
+/** VARVE_CORRUPTION that names the first file of the version that is not in the directory. */
+function missingFile(directory: string, version: Version, files: readonly StoreFile[]): VarveError {
+  const found = new Set(files.map(({ name }) => name))
+  const segmentNames = version.segments().map(({ number }) => segmentFileName(number))
+  const blobNames = [...version.blobs.keys()].map(blobFileName)
+  const missing = [...segmentNames, ...blobNames].find((name) => !found.has(name))
+  assert(missing !== undefined, 'a file is missing where there are too few')
+  return corruption('a file that the manifest names is missing', {
+    file: joinPath(directory, missing),
+  })
 }
 
 /**
