@@ -218,6 +218,7 @@ class Flush {
         : undefined
     for (let ordinal = retired.nextFrom(0); ordinal >= 0; ) {
       ordinal = this.#retireSlice(ordinal, writer, { retired, stretches, blobs })
+      writer.syncAhead()
       yield undefined
     }
     writer.finish()

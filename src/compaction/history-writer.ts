@@ -76,6 +76,11 @@ export class HistoryWriter {
     return this.#bands.find((boundary) => boundary > seqno) ?? Infinity
   }
 
+  /** What was written so far may go to the disk while the job goes on. */
+  syncAhead(): void {
+    if (this.#segment !== undefined) this.#sink.syncAhead(this.#segment)
+  }
+
   /** Ends the segment at hand; the next `add` begins another one, with smaller seqnos if need be. */
   finish(): void {
     if (this.#segment === undefined) return

@@ -1,12 +1,26 @@
 /**
- * The files that a job makes: numbers from its reserved range, syncs one behind the other, removal of all of them when the
- * job comes to nothing.
+ * The files that a job makes: numbers from its reserved range, syncs, removal of all of them when the job comes to nothing.
+ *
+ * The disk takes as long for 60 MB as a flush for writing them. So of a large file it gets what is written while the job goes on,
+ * and little is left to wait for at the end.
  */
 import { allDone } from '../base/all-done.ts'
 import { assert } from '../base/assert.ts'
 import { blobFileName, joinPath, segmentFileName } from '../env/file-names.ts'
 import type { FileSystem, WritableFile } from '../env/file-system.ts'
 import type { JobBase, JobSteps } from './job.ts'
+
+/** Of a file that is being written so much is synced at a time. */
+const SYNC_AHEAD_BYTES = 8 * 2 ** 20
+
+/** The last sync of a file that nobody waits for yet. */
+interface SyncAhead {
+  /** The file's size when it began. */
+  readonly bytes: number
+  /** Rejected: final, the file is never synced again. */
+  readonly done: Promise<void>
+  isDone: boolean
+}
 
 export class JobFiles {
   bytesWritten = 0
@@ -17,6 +31,7 @@ export class JobFiles {
   readonly #paths: string[] = []
   readonly #open = new Set<WritableFile>()
   readonly #complete: WritableFile[] = []
+  readonly #ahead = new Map<WritableFile, SyncAhead>()
 
   constructor(fs: FileSystem, job: JobBase) {
     this.#fs = fs
@@ -36,6 +51,22 @@ export class JobFiles {
   complete(file: WritableFile): void {
     this.bytesWritten += file.size
     this.#complete.push(file)
+    this.syncAhead(file)
+  }
+
+  /** Begins to sync an open file when much was written since it was last synced. Nothing waits for it before `settle`. */
+  syncAhead(file: WritableFile): void {
+    const before = this.#ahead.get(file)
+    if (before?.isDone === false || file.size < (before?.bytes ?? 0) + SYNC_AHEAD_BYTES) return
+    const ahead: SyncAhead = { bytes: file.size, done: file.sync(), isDone: false }
+    this.#ahead.set(file, ahead)
+    ahead.done.then(
+      () => {
+        ahead.isDone = true
+      },
+      // `settle` tells of it.
+      () => undefined,
+    )
   }
 
   /** Whether numbers are left for files that could be done without. */
@@ -52,9 +83,10 @@ export class JobFiles {
     if (this.#complete.length < filesMin) return
     const files = this.#complete.splice(0)
     // All of them, also when one fails: a file must not be closed under a sync of its own.
-    yield allDone(files.map((file) => file.sync()))
+    yield allDone(files.map((file) => this.#sync(file)))
     for (const file of files) {
       this.#open.delete(file)
+      this.#ahead.delete(file)
       file.close()
     }
   }
@@ -63,11 +95,20 @@ export class JobFiles {
     assert(this.#open.size === 0, 'every file of a job is synced and closed when it ends')
   }
 
-  /** Best effort: what stays behind is an orphan, which the next open of the store removes. */
+  /**
+   * Best effort: what stays behind is an orphan, which the next open of the store removes. A file under a sync that was begun ahead
+   * gives its descriptor back behind that.
+   */
   removeAll(): void {
     for (const file of this.#open) attempt(() => file.close())
     this.#open.clear()
     for (const path of this.#paths) attempt(() => this.#fs.remove(path))
+  }
+
+  async #sync(file: WritableFile): Promise<void> {
+    const ahead = this.#ahead.get(file)
+    if (ahead !== undefined) await ahead.done
+    if (ahead?.bytes !== file.size) await file.sync()
   }
 
   #create(name: (number: number) => string): { number: number; file: WritableFile } {

@@ -49,6 +49,11 @@ export class SegmentSink {
     this.#closed.push({ segment, level })
   }
 
+  /** See JobFiles: what was written of an open segment may go to the disk while the job goes on. */
+  syncAhead(segment: OpenSegment): void {
+    this.#files.syncAhead(segment.file)
+  }
+
   /** See JobFiles: segments that only make jobs cheaper are not begun when numbers run short. */
   get hasNumbersToSpare(): boolean {
     return this.#files.hasNumbersToSpare
