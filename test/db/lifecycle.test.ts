@@ -216,3 +216,24 @@ test('stats count what is written', async () => {
   expect(db.stats().io.flushBytesWritten).toBeGreaterThan(5000)
   await db.close()
 })
+
+test('a store that lost CURRENT is not taken for an empty directory, were it one short write', async () => {
+  const { fs, open } = fixture()
+  const db = await open()
+  await db.delete('a')
+  await db.close()
+  fs.remove(`${LOCATION}/CURRENT`)
+  for (const readOnly of [true, false]) {
+    await expect(open({ readOnly })).rejects.toMatchObject({ code: 'VARVE_CORRUPTION' })
+  }
+})
+
+test('a store whose creation was cut off before CURRENT is made anew', async () => {
+  const { fs, open } = fixture()
+  await (await open()).close()
+  fs.remove(`${LOCATION}/CURRENT`)
+  expect(await codeOf(() => open({ readOnly: true }))).toBe('VARVE_NOT_FOUND')
+  const db = await open()
+  expect(await db.put('a', '1')).toBe(1)
+  await db.close()
+})
