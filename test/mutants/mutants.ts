@@ -27,7 +27,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     what: 'segments and blob files are not synced before the edit that names them',
     file: 'src/compaction/job-files.ts',
-    changes: [['files.map((file) => file.sync())', 'files.map(() => Promise.resolve())']],
+    changes: [['files.map((file) => this.#sync(file))', 'files.map(() => Promise.resolve())']],
     tests: CRASH,
   },
   {
@@ -306,8 +306,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/compaction/job-files.ts',
     changes: [
       [
-        'files.map((file) => file.sync())',
-        'files.map((file) => file.sync().catch(() => file.sync()))',
+        'if (ahead?.bytes !== file.size) await file.sync()',
+        'if (ahead?.bytes !== file.size) await file.sync().catch(() => file.sync())',
       ],
     ],
     tests: [FAULTS],
