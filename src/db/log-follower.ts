@@ -14,10 +14,12 @@
  * log read from the beginning. Memtables that were handed out stay as they are, for cursors and scans that stand in them.
  */
 import type { CommitFieldValues } from '../batch/commit-decoder.ts'
+import { corruption } from '../base/errors.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
+import { joinPath, walFileName } from '../env/file-names.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { newerEpochs } from '../version/epochs.ts'
-import type { Epoch } from '../version/store-state.ts'
+import type { CleanClose, Epoch } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { WalEnd } from '../wal/wal-header.ts'
 import { replayWal, type WalCommit, type WalReplay } from '../wal/wal-reader.ts'
@@ -67,18 +69,20 @@ export class LogFollower {
     this.#options = options
   }
 
-  /** The log behind what `version` has in segments. Not to be called again before it has ended. */
-  async follow(version: Version): Promise<FollowedLogs> {
+  /**
+   * The log behind what `version` has in segments. Not to be called again before it has ended. `closedAt`: where the logs ended
+   * when the store was closed; what is not there of that has no writer to wait for, and is VARVE_CORRUPTION.
+   */
+  async follow(version: Version, closedAt?: CleanClose): Promise<FollowedLogs> {
     const end = this.#resumable(version)
     if (end !== undefined) {
       const replay = await this.#replay(version, end)
       // What follows may have been cut back and written anew: then the bytes that were read before are not the log any more.
-      if (replay.torn === undefined) return this.#followed(version)
+      if (replay.torn === undefined) return this.#followed(version, replay, closedAt)
     }
     this.#logs = []
     this.#lastSeqno = version.state.lastFlushedSeqno
-    await this.#replay(version, undefined)
-    return this.#followed(version)
+    return this.#followed(version, await this.#replay(version, undefined), closedAt)
   }
 
   /** Drops what is in segments. Where reading goes on; undefined: at the beginning. */
@@ -112,6 +116,14 @@ export class LogFollower {
     for (const number of replay.logs) this.#log(number)
     if (replay.torn === undefined) this.#end = replay.end
     return replay
+  }
+
+  #checkEnd({ end, torn }: WalReplay, { walNumber, walBytes }: CleanClose): void {
+    if (end.number > walNumber || (end.number === walNumber && end.bytes >= walBytes)) return
+    throw corruption(`log: ${torn?.reason ?? 'it ends'} before where the store was closed`, {
+      file: joinPath(this.#options.directory, walFileName(end.number)),
+      offset: end.bytes,
+    })
   }
 
   #take(commit: WalCommit): void {
@@ -154,7 +166,8 @@ export class LogFollower {
     return log
   }
 
-  #followed({ state }: Version): FollowedLogs {
+  #followed({ state }: Version, replay: WalReplay, closedAt: CleanClose | undefined): FollowedLogs {
+    if (closedAt !== undefined) this.#checkEnd(replay, closedAt)
     const logs = this.#logs
     let memtables = logs.flatMap((log) => log.memtables)
     if (memtables.length === 0) {

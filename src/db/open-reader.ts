@@ -13,6 +13,7 @@ import type { Memtable } from '../memtable/memtable.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import { SnapshotRegistry } from '../version/pins.ts'
 import { readCurrent } from '../version/current-file.ts'
+import { isCleanClose } from '../version/epochs.ts'
 import type { Version } from '../version/version.ts'
 import { type Recovered, VersionSet } from '../version/version-set.ts'
 import { throwIfAborted } from './arguments.ts'
@@ -218,18 +219,26 @@ async function loadImageOnce(
 ): Promise<Image> {
   const { fs, directory } = context
   if (previous !== undefined && isUnchanged(context, previous)) {
-    return { ...previous, replayed: await follower.follow(previous.version) }
+    return { ...previous, replayed: await follow(follower, previous) }
   }
   const loaded = await VersionSet.load(fs, directory, (version) => inUse.removeAll(version))
   if (loaded === undefined) throw notFound(directory)
   const { version, manifest } = loaded
   try {
     inUse.addAll(version)
-    return { version, manifest, replayed: await follower.follow(version) }
+    return { version, manifest, replayed: await follow(follower, { version, manifest }) }
   } catch (error) {
     version.release()
     throw error
   }
+}
+
+function follow(
+  follower: LogFollower,
+  { version, manifest }: Pick<Image, 'version' | 'manifest'>,
+): Promise<FollowedLogs> {
+  const { state } = version
+  return follower.follow(version, isCleanClose(state, manifest.stat) ? state.cleanClose : undefined)
 }
 
 /** Whether the manifest in force is the one that was read, with nothing added. */

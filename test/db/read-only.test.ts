@@ -59,6 +59,55 @@ test('opening readOnly changes nothing on disk and starts no epoch', async () =>
   await db.close()
 })
 
+test('a readOnly store that was closed cleanly takes no damage for a torn end', async () => {
+  const { open, fs } = fixture({ memtableBytes: 16 * 1024 })
+  const db = await open()
+  for (let i = 0; i < 30; i++) void db.put(`key${i}`, Buffer.alloc(1000))
+  await db.close()
+  const logs = [...fs.files().keys()].filter((name) => name.endsWith('.wal'))
+  const last = logs.at(-1)!
+  expect(logs.length).toBeGreaterThan(1)
+  const bytes = fs.files().get(last)!
+  const cuts = [0, 30, bytes.length >> 1, bytes.length - 1]
+  const damages: [string, (disk: typeof fs) => void][] = [
+    ['flipped', (disk) => disk.corrupt(last, bytes.length - 5, Uint8Array.of(255))],
+    ['removed', (disk) => disk.remove(last)],
+    ...cuts.map((size): [string, (disk: typeof fs) => void] => [
+      `cut to ${size}`,
+      (disk) => {
+        disk.remove(last)
+        const file = disk.create(last)
+        file.append(bytes, 0, size)
+        file.close()
+      },
+    ]),
+  ]
+  for (const [what, damage] of damages) {
+    const disk = fs.crash('kept')
+    damage(disk)
+    const readOnly = fixture({ readOnly: true }, disk)
+    expect(await codeOf(() => readOnly.open()), what).toBe('VARVE_CORRUPTION')
+    expect(disk.openFileCount).toBe(0)
+  }
+})
+
+test('wherever an open or a close dies, a readOnly store has all that was closed cleanly', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  for (let i = 0; i < 5; i++) await db.put(`key${i}`, 'value')
+  await db.close()
+  let hasDied = true
+  for (let operation = 1; hasDied; operation++) {
+    const dying = fs.crash('kept')
+    dying.dieAtOperation(operation)
+    const writer = fixture({}, dying)
+    hasDied = (await codeOf(async () => (await writer.open()).close())) !== 'no error'
+    const reader = await fixture({ readOnly: true }, dying.crash('kept')).open()
+    expect(await reader.keys().all()).toHaveLength(5)
+    await reader.close()
+  }
+})
+
 test('a tail of a readOnly store goes on with each refresh', async () => {
   const { open } = fixture()
   const writer = await open()
