@@ -47,14 +47,14 @@ export async function salvageWal(
     const path = joinPath(directory, walFileName(log))
     await withFile(fs, path, (file) => collect(file, log, logId, found))
   }
-  found.sort((a, b) => a.first - b.first || a.log - b.log || a.offset - b.offset)
+  found.sort(inOrder)
   let next = 0
   for (const commit of found) {
     const end = commit.first + commit.operations
     const isFlushed = commit.operations > 0 && end <= lastFlushedSeqno + 1
     // A copy, or half of it is in segments already: nothing of it is missing elsewhere, and it must not stand twice.
-    const isKnown = commit.first < next || (!isFlushed && commit.first <= lastFlushedSeqno)
-    if (commit.operations > 0 && isKnown) continue
+    const isHalf = commit.operations > 0 && !isFlushed && commit.first <= lastFlushedSeqno
+    if (commit.first < next || isHalf) continue
     next = Math.max(next, end)
     const path = joinPath(directory, walFileName(commit.log))
     const bytes = Buffer.allocUnsafeSlow(commit.length)
@@ -69,6 +69,12 @@ export async function salvageWal(
       isFlushed,
     })
   }
+}
+
+/** By seqno. What takes none, as an ack, stands before the operation that takes it, also where one of them is a copy. */
+function inOrder(a: FoundCommit, b: FoundCommit): number {
+  const isEmpty = ({ operations }: FoundCommit): number => (operations === 0 ? 0 : 1)
+  return a.first - b.first || isEmpty(a) - isEmpty(b) || a.log - b.log || a.offset - b.offset
 }
 
 /** The log id that the headers of the logs in the directory name, from the oldest log on the first that can be read. */

@@ -229,6 +229,34 @@ test('a log whose durable end is damaged is known to have lost it', async () => 
   await again.close()
 })
 
+test('a log that an open which died had copied, acks among it, is repaired once', async () => {
+  const made = fixture()
+  const db = await made.open()
+  const consumer = await db.consumer('reader')
+  for (let i = 0; i < 20; i++) await db.put(`key${i}`, `value ${i}`)
+  await consumer.ack(20)
+  await db.put('last', '1', { sync: true })
+  const image = made.fs.crash('kept')
+  await db.close()
+  const [log] = filesOf(image, '.wal')
+  let copied = 0
+  for (let operation = 1, hasDied = true; hasDied; operation++) {
+    const dying = image.crash('kept')
+    dying.dieAtOperation(operation)
+    hasDied = (await codeOf(() => fixture({}, dying).open())) !== 'no error'
+    const fs = dying.crash('kept')
+    if (!hasDied || !fs.files().has(log!)) continue
+    if (filesOf(fs, '.wal').length > 1) copied++
+    flip(fs, log!, 300)
+    await repair(fs)
+    const repaired = await fixture({}, fs).open()
+    expect(repaired.history().latest).toBe(21)
+    expect((await repaired.verify()).problems).toEqual([])
+    await repaired.close()
+  }
+  expect(copied).toBeGreaterThan(0)
+})
+
 test('what is lost of the state alone is reported with the seqnos that its segment spans', async () => {
   const made = fixture({ history: 'none' })
   const db = await made.open()
