@@ -162,8 +162,11 @@ class Repair {
 
   // ------------------------------------------------------------------------------------------------ the logs
 
-  /** As recovery replays it; where it refuses to, everything that can be read. */
-  async #replay({ version, isClean }: SalvagedManifest): Promise<ReplayedLog> {
+  /**
+   * As recovery replays it; where it refuses to, everything that can be read. So too where the manifest is not the last one
+   * that was in force, and the logs that this had named go on behind those which are known.
+   */
+  async #replay({ version, isClean, isDamaged }: SalvagedManifest): Promise<ReplayedLog> {
     this.#checkAborted()
     const fs = this.#fs
     const directory = this.#directory
@@ -177,8 +180,18 @@ class Repair {
       openSnapshots: () => [],
       noteCommit: () => undefined,
     }
+    const salvaged = async (): Promise<ReplayedLog> => {
+      const replay = new LogReplay(options, state)
+      await salvageWal({ ...state, fs, directory }, (commit) => replay.take(commit))
+      return replay.result()
+    }
+    const isWhole = (replayed: ReplayedLog): boolean =>
+      holesIn(replayed, state.lastFlushedSeqno).length === 0
     try {
-      return await replayLogs(options, version, isClean)
+      const replayed = await replayLogs(options, version, isClean)
+      if (!isDamaged) return replayed
+      const all = await salvaged()
+      return all.lastSeqno > replayed.lastSeqno && isWhole(all) ? all : replayed
     } catch (error) {
       if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
     }
@@ -186,10 +199,8 @@ class Repair {
     for (const number of logs) {
       if (number >= state.walNumber) this.#damagedFiles.push(this.#path(walFileName(number)))
     }
-    const replay = new LogReplay(options, state)
-    await salvageWal({ ...state, fs, directory }, (commit) => replay.take(commit))
-    const replayed = replay.result()
-    if (holesIn(replayed, state.lastFlushedSeqno).length === 0) {
+    const replayed = await salvaged()
+    if (isWhole(replayed)) {
       // What was damaged was the end: at least one record, and nobody knows how many more.
       this.#lost.push({ from: replayed.lastSeqno + 1, to: replayed.lastSeqno + 1 })
     }
