@@ -70,7 +70,7 @@ export const ratioTargets: readonly RatioTarget[] = [
     aim: 1 / 0.95,
   },
   {
-    workload: 'overwrite-settled',
+    workload: 'overwrite-compacted',
     subject: 'varve:history-all',
     peer: 'varve:history-none',
     atLeast: 0.9,

@@ -48,13 +48,19 @@ export function loadResults(path: string): Results {
   return JSON.parse(readFileSync(path, 'utf8')) as Results
 }
 
-/** Several runs of one commit as one: rounds of the same cell are put together. */
-export function mergeResults(runs: readonly Results[]): Results {
+/**
+ * Several runs as one: rounds of the same cell are put together.
+ * @param engineOf tells commits apart, by default each from every other.
+ */
+export function mergeResults(
+  runs: readonly Results[],
+  engineOf: (hash: string) => string = (hash) => hash,
+): Results {
   const [first, ...others] = runs
   if (first === undefined) throw new Error('no results to put together')
   const cells = new Map<string, Cell>()
   for (const run of runs) {
-    if (run.commit.hash !== first.commit.hash) {
+    if (engineOf(run.commit.hash) !== engineOf(first.commit.hash)) {
       throw new Error(`figures of ${run.commit.hash} and of ${first.commit.hash} do not mix`)
     }
     for (const cell of run.cells) {
@@ -66,7 +72,10 @@ export function mergeResults(runs: readonly Results[]): Results {
   return {
     ...first,
     command: [...new Set(runs.map(({ command }) => command))].join('; '),
-    commit: { ...first.commit, isDirty: runs.some(({ commit }) => commit.isDirty) },
+    commit: {
+      hash: [...new Set(runs.map(({ commit }) => commit.hash))].join(' and '),
+      isDirty: runs.some(({ commit }) => commit.isDirty),
+    },
     settings: {
       ...first.settings,
       rounds: Math.max(...runs.map(({ settings }) => settings.rounds)),

@@ -27,6 +27,8 @@ export interface BenchStore {
   readonly changes?: ChangeLog
   /** Writes what is in memory to its final files, where the engine tells them apart from its log. */
   flush?(): Promise<void>
+  /** Flushes and waits until compaction finds nothing more to do by itself. */
+  untilCompacted?(): Promise<void>
   /** The same, and compacts everything. */
   settle(): Promise<void>
   /** Figures of the engine itself, for the workload's metrics. */

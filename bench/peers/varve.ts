@@ -1,4 +1,5 @@
 /** Varve itself. It needs no log beside the data: the change log of this store is the store. */
+import { setTimeout } from 'node:timers/promises'
 import type { ChangeEvent, OpenOptions, Varve } from '../../src/index.ts'
 import type {
   BenchStore,
@@ -94,6 +95,11 @@ function createStore(store: Varve): BenchStore {
     },
     changes: createLog(store),
     flush: () => store.flush(),
+    async untilCompacted() {
+      await store.flush()
+      // Two milliseconds of seconds: what is looked for has no event that every way of it ends with.
+      while (store.stats().pendingCompactionBytes > 0) await setTimeout(2)
+    },
     async settle() {
       await store.flush()
       await store.compact()

@@ -9,8 +9,8 @@ import { writeBatches } from './write-batches.ts'
 const HISTORY_PROFILES = ['varve:history-all', 'varve:history-none']
 
 /** Two writes an entry to a tenth as many keys; the clock stops when flush and compaction are through. */
-export const overwriteSettled: Workload = {
-  name: 'overwrite-settled',
+export const overwriteCompacted: Workload = {
+  name: 'overwrite-compacted',
   title: 'overwrites until compaction is through, all history kept',
   group: 'engine',
   metric: OPERATIONS,
@@ -24,8 +24,8 @@ export const overwriteSettled: Workload = {
     const store = await context.open()
     const stopwatch = startStopwatch()
     await writeBatches(store, data, { count, indexOf: () => random.below(keys) })
+    await store.untilCompacted?.()
     const own = store.ownMetrics?.() ?? {}
-    await store.flush?.()
     await store.close()
     return { ...stopwatch.stop(count), ...own }
   },

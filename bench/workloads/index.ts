@@ -51,7 +51,7 @@ export const workloads: readonly Workload[] = [
   upkeep.loopDelay,
   ...skipping,
   mergeChain,
-  history.overwriteSettled,
+  history.overwriteCompacted,
   history.readSequentialOverwritten,
   historyBound,
   following.idleTails,

@@ -90,7 +90,7 @@ describe('verdicts', () => {
   })
 })
 
-describe('several runs of one commit', () => {
+describe('several runs', () => {
   test('are read as one, with the rounds of all', () => {
     const merged = mergeResults([
       resultsOf(cell('put', 'varve', [1, 2])),
@@ -103,6 +103,16 @@ describe('several runs of one commit', () => {
   test('do not mix with those of another', () => {
     const other = { ...resultsOf(), commit: { hash: 'def', isDirty: false } }
     expect(() => mergeResults([resultsOf(), other])).toThrow('do not mix')
+  })
+
+  test('of commits with one engine are read as one, which names both', () => {
+    const other = {
+      ...resultsOf(cell('put', 'varve', [2])),
+      commit: { hash: 'def', isDirty: true },
+    }
+    const merged = mergeResults([resultsOf(cell('put', 'varve', [1])), other], () => 'engine')
+    expect(merged.commit).toEqual({ hash: `${resultsOf().commit.hash} and def`, isDirty: true })
+    expect(merged.cells).toEqual([cell('put', 'varve', [1, 2])])
   })
 })
 
