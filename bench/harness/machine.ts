@@ -45,20 +45,14 @@ export function peerVersions(): Record<string, string> {
 }
 
 export function describeCommit(): Commit {
+  const git = (...args: string[]): string => {
+    const result = spawnSync('git', args, { cwd: projectFolder, encoding: 'utf8' })
+    return result.status === 0 ? result.stdout.trim() : ''
+  }
   return {
     hash: git('rev-parse', '--short=12', 'HEAD') || 'unknown',
     isDirty: git('status', '--porcelain', '--', 'src', 'bench') !== '',
   }
-}
-
-/** What is measured of a commit: the same for commits that differ elsewhere, in a workload or in documents. */
-export function engineOf(commit: string): string {
-  return git('rev-parse', `${commit}:src`) || commit
-}
-
-function git(...args: string[]): string {
-  const result = spawnSync('git', args, { cwd: projectFolder, encoding: 'utf8' })
-  return result.status === 0 ? result.stdout.trim() : ''
 }
 
 /** Magic numbers of statfs(2). */

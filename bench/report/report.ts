@@ -1,8 +1,8 @@
 /**
- * `npm run bench:report [results.json ...]`: writes docs/benchmarks.md and its plots from the figures of earlier runs of one engine, by
- * default the newest run.
+ * `npm run bench:report [-- [--several-commits] results.json ...]`: writes docs/benchmarks.md and its plots from the figures of earlier
+ * runs of one commit, by default the newest run. With `--several-commits` of more than one, which the page names.
  */
-import { engineOf } from '../harness/machine.ts'
+import { parseArgs } from 'node:util'
 import { loadResults, mergeResults, newestResults } from '../harness/results.ts'
 import { writeDocument } from './document.ts'
 import { verdictTable } from './tables.ts'
@@ -10,8 +10,11 @@ import { printTable } from './terminal.ts'
 
 const newest = newestResults()
 if (newest === undefined) throw new Error('there are no results yet: npm run bench')
-const given = process.argv.slice(2)
+const { values, positionals: given } = parseArgs({
+  options: { 'several-commits': { type: 'boolean', default: false } },
+  allowPositionals: true,
+})
 const paths = given.length > 0 ? given : [newest]
-const results = mergeResults(paths.map(loadResults), engineOf)
+const results = mergeResults(paths.map(loadResults), values['several-commits'] ? 'several' : 'one')
 printTable(verdictTable(results))
 process.stdout.write(`\n${writeDocument(results)} from ${paths.join(', ')}\n`)

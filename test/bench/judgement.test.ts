@@ -105,12 +105,12 @@ describe('several runs', () => {
     expect(() => mergeResults([resultsOf(), other])).toThrow('do not mix')
   })
 
-  test('of commits with one engine are read as one, which names both', () => {
+  test('of several commits are read as one where that is asked for, which names them', () => {
     const other = {
       ...resultsOf(cell('put', 'varve', [2])),
       commit: { hash: 'def', isDirty: true },
     }
-    const merged = mergeResults([resultsOf(cell('put', 'varve', [1])), other], () => 'engine')
+    const merged = mergeResults([resultsOf(cell('put', 'varve', [1])), other], 'several')
     expect(merged.commit).toEqual({ hash: `${resultsOf().commit.hash} and def`, isDirty: true })
     expect(merged.cells).toEqual([cell('put', 'varve', [1, 2])])
   })
