@@ -1,7 +1,9 @@
 /**
  * What the outside was told, and may therefore rely on: a store that came back from a crash is held against it.
  */
+import { CURRENT_FILE, manifestFileName, temporaryFileName } from '../../src/env/file-names.ts'
 import type { FileSystem } from '../../src/env/file-system.ts'
+import { readCurrent } from '../../src/version/current-file.ts'
 import { Model, type ModelEvent, type ModelOperation } from '../model/model.ts'
 import { FOLDS } from '../model/driver.ts'
 
@@ -96,9 +98,13 @@ export function copyPromised(promised: Promised): Promised {
   }
 }
 
-/** Names of the files in a store's directory, less what comes and goes with the lock. */
-export function filesIn(fs: Pick<FileSystem, 'list'>, directory: string): string[] {
-  return fs.list(directory).filter((name) => !name.startsWith('LOCK'))
+/** Names of a store's files, less what comes and goes with the lock, and what is written beside before CURRENT names it. */
+export function filesIn(fs: FileSystem, directory: string): string[] {
+  const manifest = readCurrent(fs, directory)
+  return fs.list(directory).filter((name) => {
+    if (name.startsWith('MANIFEST-')) return name === manifestFileName(manifest!)
+    return !name.startsWith('LOCK') && name !== temporaryFileName(CURRENT_FILE)
+  })
 }
 
 export function isSameList(
