@@ -122,6 +122,8 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
       bytesWritten: files.bytesWritten,
       entries,
     }
+  } catch (error) {
+    throw yield* files.reasonFor(error)
   } finally {
     inputs.close()
     source.close()

@@ -40,6 +40,8 @@ export function* flushJob(job: FlushJob, context: JobContext): JobSteps {
     const result = yield* flush.finish()
     isDone = true
     return result
+  } catch (error) {
+    throw yield* files.reasonFor(error)
   } finally {
     if (!isDone) files.removeAll()
   }

@@ -96,6 +96,20 @@ export class JobFiles {
   }
 
   /**
+   * What a job that fails with `error` is to tell of: a sync begun ahead that fails, be it later, is final, and what a write met on
+   * the same disk is not.
+   */
+  *reasonFor(error: unknown): JobSteps<unknown> {
+    if (this.#ahead.size === 0) return error
+    try {
+      yield allDone([...this.#ahead.values()].map(({ done }) => done))
+    } catch (failedSync) {
+      return failedSync
+    }
+    return error
+  }
+
+  /**
    * Best effort: what stays behind is an orphan, which the next open of the store removes. A file under a sync that was begun ahead
    * gives its descriptor back behind that.
    */

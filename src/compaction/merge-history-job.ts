@@ -90,6 +90,8 @@ export function* mergeHistoryJob(job: MergeHistoryJob, context: JobContext): Job
       bytesWritten: files.bytesWritten,
       entries: eventsIn.count,
     }
+  } catch (error) {
+    throw yield* files.reasonFor(error)
   } finally {
     sources.close()
     if (!isDone) files.removeAll()

@@ -71,6 +71,38 @@ for (const kind of ['flush', 'compaction', 'merge of history']) {
   }
 }
 
+test('a flush of which a sync begun ahead has failed says so, whatever a write meets meanwhile', async () => {
+  const made = new TinyTree([{}, {}], 2 ** 25)
+  for (let i = 0; i < 9; i++) made.write([put(`k${i}`, 'v'.repeat(2 ** 20), K)])
+  for (let i = 0; i < 9; i++) made.write([put(`k${i}`, 'v'.repeat(100), K + 1)])
+  const before = made.fs.list('/store')
+  const create = made.fs.create.bind(made.fs)
+  let syncs = 0
+  made.fs.create = (path) => {
+    const file = create(path)
+    const sync = file.sync.bind(file)
+    file.sync = () => {
+      syncs++
+      return sync()
+    }
+    return file
+  }
+  // Up to where everything is written, and the end of the job waits for the sync.
+  let isAhead = false
+  for (let after = 0; syncs < 2; after++) {
+    syncs = 0
+    made.fs.inject({ operation: 'sync', effect: 'EIO' })
+    made.fs.inject({ operation: 'write', effect: 'ENOSPC', after })
+    const failure: unknown = await made.run(made.flushJob()).catch((error: unknown) => error)
+    made.fs.clearFaults()
+    expect(failure).toMatchObject({ code: syncs > 0 ? 'EIO' : 'ENOSPC' })
+    expect(made.fs.list('/store')).toEqual(before)
+    expect(made.fs.openFileCount).toBe(0)
+    isAhead ||= syncs === 1
+  }
+  expect(isAhead).toBe(true)
+})
+
 test('an input that is damaged fails the job with its file and leaves everything as it was', async () => {
   const made = await tree()
   const victim = made.files(K).levels[0]![1]!
