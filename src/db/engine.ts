@@ -177,12 +177,13 @@ export class Engine {
     }
     await this.pipeline.drained()
     if (this.#options.health.poisonError !== undefined) return
-    if (this.memtables.bytes < flushBytes) return
     try {
-      await this.flush()
+      if (this.memtables.bytes >= flushBytes) await this.flush()
     } catch (error) {
       if (this.#options.health.poisonError !== undefined) throw error
     }
+    // A close ends what runs: lives that are shorter than a compaction would add to level 0 for ever.
+    await this.#maintenance.madeRoom(() => this.compactor.pressure().isStopped)
   }
 
   /** Ends background work, when the acks that were taken are durable. */

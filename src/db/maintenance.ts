@@ -143,13 +143,21 @@ export class Maintenance {
   readonly #compactions: WorkLoop
   readonly #hooks: MaintenanceHooks
   #pauses = 0
+  #steppers: (() => void)[] = []
   /** Resolves when the last of those that asked for `withoutCompaction` has ended. */
   #lastTurn: Promise<void> = Promise.resolve()
 
   constructor(hooks: MaintenanceHooks) {
     this.#hooks = hooks
     this.#flushes = new WorkLoop('flush', () => this.#flushOne(), hooks)
-    this.#compactions = new WorkLoop('compaction', () => this.#compactOne(), hooks)
+    const onProgress = (): void => {
+      hooks.onProgress()
+      for (const resolve of this.#steppers.splice(0)) resolve()
+    }
+    this.#compactions = new WorkLoop('compaction', () => this.#compactOne(), {
+      ...hooks,
+      onProgress,
+    })
   }
 
   /** What flushing last failed with and has not got over. */
@@ -169,6 +177,14 @@ export class Maintenance {
   /** There may be something to compact. */
   wakeCompaction(): void {
     if (this.#pauses === 0) this.#compactions.wake()
+  }
+
+  /** Resolves when compaction has come so far that `isFull` does not hold, or rests. */
+  async madeRoom(isFull: () => boolean): Promise<void> {
+    while (this.#compactions.isRunning && isFull()) {
+      const stepped = new Promise<void>((resolve) => this.#steppers.push(resolve))
+      await Promise.race([stepped, this.#compactions.settled()])
+    }
   }
 
   /** Flushes every sealed memtable that holds a seqno up to `target`. Rejects with what went wrong. */
