@@ -55,10 +55,7 @@ export type ReadSteps<T> = Generator<ReadRequest, T, Buffer>
 export function runReadsSync<T>(file: ByteSource, steps: ReadSteps<T>): T {
   let step = steps.next()
   while (!step.done) {
-    const { position, length } = step.value
-    const bytes = Buffer.allocUnsafeSlow(length)
-    readFullySync(file, bytes, 0, length, position)
-    step = steps.next(bytes)
+    step = steps.next(readRequestedSync(file, step.value))
   }
   return step.value
 }
@@ -70,10 +67,7 @@ export function* runReadsInSteps<T>(
 ): Generator<undefined, T, undefined> {
   let step = steps.next()
   while (!step.done) {
-    const { position, length } = step.value
-    const bytes = Buffer.allocUnsafeSlow(length)
-    readFullySync(file, bytes, 0, length, position)
-    step = steps.next(bytes)
+    step = steps.next(readRequestedSync(file, step.value))
     yield undefined
   }
   return step.value
@@ -88,6 +82,12 @@ export async function runReads<T>(file: ByteSource, steps: ReadSteps<T>): Promis
     step = steps.next(bytes)
   }
   return step.value
+}
+
+function readRequestedSync(file: ByteSource, { position, length }: ReadRequest): Buffer {
+  const bytes = Buffer.allocUnsafeSlow(length)
+  readFullySync(file, bytes, 0, length, position)
+  return bytes
 }
 
 function endsEarly(file: ByteSource, position: number, length: number, done: number): Error {
