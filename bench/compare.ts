@@ -10,18 +10,19 @@ import { buildBench, buildEngine, projectFolder, runCommand } from './harness/bu
 import { compareCells, isRegression } from './harness/comparison.ts'
 import { planRound } from './harness/plan.ts'
 import { Runner } from './harness/runner.ts'
-import { readChoices } from './options.ts'
+import { choicesOf, readOptions } from './options.ts'
 import { comparisonTable } from './report/comparison-table.ts'
 import { createProgressDisplay, printTable } from './report/terminal.ts'
 import { workloads } from './workloads/index.ts'
 
 const [commit, ...args] = process.argv.slice(2)
-if (commit === undefined) throw new Error('usage: npm run bench:compare -- <commit> [options]')
+if (commit === undefined || commit.startsWith('-')) {
+  process.stderr.write('usage: npm run bench:compare -- <commit> [options of npm run bench]\n')
+  process.exit(2)
+}
 const quick = args.some((arg) => arg.startsWith('--only')) ? [] : ['--quick']
-const choices = readChoices(
-  ['--subjects', 'varve', '--cpus', '1', '--rounds', '5', ...quick, ...args],
-  [],
-)
+const options = ['--subjects', 'varve', '--cpus', '1', '--rounds', '5', ...quick, ...args]
+const choices = choicesOf(readOptions(options), [])
 const folder = mkdtempSync(join(choices.dataFolder ?? tmpdir(), 'varve-compare-'))
 const checkout = join(folder, 'checkout')
 const display = createProgressDisplay()

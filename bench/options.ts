@@ -1,10 +1,10 @@
 /** The command line of a benchmark run. */
-import { parseArgs } from 'node:util'
+import { Command, InvalidArgumentError, Option } from 'commander'
 import { canPin } from './harness/child-process.ts'
-import type { PlanChoices } from './harness/plan.ts'
+import { engineOf, isNamed, type PlanChoices, profileOf } from './harness/plan.ts'
 import type { Settings } from './harness/results.ts'
 import { engines } from './peers/index.ts'
-import { GROUPS, MAIN_GROUPS } from './workloads/index.ts'
+import { GROUPS, MAIN_GROUPS, workloads } from './workloads/index.ts'
 import type { Workload } from './workloads/workload.ts'
 
 export interface Choices {
@@ -19,46 +19,79 @@ const FOLDER_OPTIONS: readonly string[] = ['--data', '--fixtures']
 const FULL: Settings = { entries: 1_000_000, seconds: 3, rounds: 5, clock: 'wall' }
 const QUICK: Settings = { entries: 100_000, seconds: 0.4, rounds: 1, clock: 'wall' }
 
-export function readChoices(args: readonly string[], peers: readonly string[]): Choices {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      quick: { type: 'boolean', default: false },
-      docs: { type: 'boolean', default: false },
-      only: { type: 'string', default: '' },
-      groups: { type: 'string' },
-      subjects: { type: 'string' },
-      cpus: { type: 'string' },
-      rounds: { type: 'string' },
-      entries: { type: 'string' },
-      seconds: { type: 'string' },
-      data: { type: 'string' },
-      fixtures: { type: 'string' },
-      clock: { type: 'string', default: 'wall' },
-    },
-  })
-  const base = values.quick ? QUICK : FULL
-  const groups = listOf(values.groups) as Workload['group'][]
-  const only = listOf(values.only)
-  const subjects = listOf(values.subjects)
+export interface Options {
+  readonly quick: boolean
+  readonly docs: boolean
+  readonly only: string[]
+  readonly groups?: Workload['group'][]
+  readonly subjects?: string[]
+  readonly cpus?: number[]
+  readonly rounds?: number
+  readonly entries?: number
+  readonly seconds?: number
+  readonly data?: string
+  readonly fixtures?: string
+  readonly clock: Settings['clock']
+}
+
+/** Ends the process for `--help`, and with a sentence and exit code 2 when something makes no sense. */
+export function readOptions(args: readonly string[]): Options {
+  return program().parse(args, { from: 'user' }).opts<Options>()
+}
+
+/** `peers`: names of those that are installed. */
+export function choicesOf(options: Options, peers: readonly string[]): Choices {
+  const { quick, only, groups, subjects } = options
+  const base = quick ? QUICK : FULL
   return {
     settings: {
-      entries: positive('entries', values.entries, base.entries),
-      seconds: positive('seconds', values.seconds, base.seconds),
-      rounds: positive('rounds', values.rounds, base.rounds),
-      clock: values.clock === 'cpu' ? 'cpu' : 'wall',
+      entries: options.entries ?? base.entries,
+      seconds: options.seconds ?? base.seconds,
+      rounds: options.rounds ?? base.rounds,
+      clock: options.clock,
     },
     plan: {
-      subjects: subjects.length > 0 ? subjects : defaultSubjects(peers, values.quick),
-      groups: groups.length > 0 ? groups : values.quick && only.length === 0 ? MAIN_GROUPS : GROUPS,
+      subjects: subjects ?? defaultSubjects(peers, quick),
+      groups: groups ?? (quick && only.length === 0 ? MAIN_GROUPS : GROUPS),
       only,
-      cpus: cpuCounts(values.cpus ?? (values.quick ? '1' : '1,2')),
-      withHeavy: !values.quick,
+      cpus: canPin() ? (options.cpus ?? (quick ? [1] : [1, 2])) : [0],
+      withHeavy: !quick,
     },
-    dataFolder: values.data,
-    keptFolder: values.fixtures,
-    writesDocument: values.docs,
+    dataFolder: options.data,
+    keptFolder: options.fixtures,
+    writesDocument: options.docs,
   }
+}
+
+function program(): Command {
+  return new Command('npm run bench --')
+    .description('measures Varve and its peers, prints the tables and writes bench/results/*.json')
+    .option('--quick', 'a small form under three minutes', false)
+    .option(
+      '--only <names>',
+      'workloads; * at the end of a name stands for any rest',
+      workloadNames,
+      [],
+    )
+    .option('--groups <groups>', GROUPS.join(', '), groupNames)
+    .option('--subjects <engines>', 'engine or engine:profile', subjectNames)
+    .option('--cpus <counts>', 'CPUs that a measurement is pinned to; 0 does not pin', cpuCounts)
+    .option('--rounds <n>', 'measurements of each, interleaved', wholeNumber)
+    .option('--entries <n>', 'entries of a store', wholeNumber)
+    .option('--seconds <n>', 'of what is measured for a time', positive)
+    .option(
+      '--data <folder>',
+      "where the stores lie (default: the system's folder for temporary files)",
+    )
+    .option('--fixtures <folder>', 'prepared stores of peers are kept there, for the next run')
+    .addOption(
+      new Option('--clock <clock>', 'cpu: CPU time, for a machine that is busy with other things')
+        .choices(['wall', 'cpu'])
+        .default('wall'),
+    )
+    .option('--docs', 'writes docs/benchmarks.md from the figures', false)
+    .allowExcessArguments(false)
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 }
 
 /** As it can be repeated elsewhere: folders of this machine are not named. */
@@ -78,18 +111,53 @@ function defaultSubjects(peers: readonly string[], isQuick: boolean): string[] {
   return [...subjects, ...tuned.map(({ name }) => `${name}:tuned`)]
 }
 
+function workloadNames(text: string): string[] {
+  return listOf(text, (name) => {
+    if (!workloads.some((workload) => isNamed(workload.name, name))) {
+      throw new InvalidArgumentError(`No workload is named ${name}.`)
+    }
+    return name
+  })
+}
+
+function groupNames(text: string): Workload['group'][] {
+  return listOf(text, (name) => {
+    const group = GROUPS.find((each) => each === name)
+    if (group === undefined) throw new InvalidArgumentError(`No group is named ${name}.`)
+    return group
+  })
+}
+
+function subjectNames(text: string): string[] {
+  return listOf(text, (name) => {
+    const engine = engines.find((each) => each.name === engineOf(name))
+    const profile = profileOf(name)
+    if (engine === undefined || (profile !== 'default' && !(profile in engine.profiles))) {
+      throw new InvalidArgumentError(`No engine, or no profile of one, is named ${name}.`)
+    }
+    return name
+  })
+}
+
 function cpuCounts(text: string): number[] {
-  const counts = listOf(text).map((each) => positive('cpus', each, 0))
-  return canPin() ? counts : [0]
+  return listOf(text, (count) => (count === '0' ? 0 : wholeNumber(count)))
 }
 
-function listOf(text: string | undefined): string[] {
-  return (text ?? '').split(',').filter((each) => each !== '')
+function listOf<T>(text: string, read: (each: string) => T): T[] {
+  const names = text.split(',').filter((each) => each !== '')
+  if (names.length === 0) throw new InvalidArgumentError('It takes at least one.')
+  return names.map(read)
 }
 
-function positive(name: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise
+function wholeNumber(text: string): number {
+  const value = positive(text)
+  if (!Number.isInteger(value)) throw new InvalidArgumentError('It takes a whole number.')
+  return value
+}
+
+function positive(text: string): number {
   const value = Number(text)
-  if (!Number.isFinite(value) || value < 0) throw new Error(`--${name} takes a number, not ${text}`)
+  if (!(value > 0 && value < Infinity))
+    throw new InvalidArgumentError('It takes a positive number.')
   return value
 }

@@ -1,18 +1,6 @@
 /**
  * `npm run bench`: installs the peers, compiles, measures, prints the tables and writes bench/results/*.json.
- *
- * ```
- * --quick              a small form under three minutes
- * --only a,b*          workloads by name
- * --groups a,b         write, read, changes, upkeep, skipping, engine
- * --subjects a,b:tuned engines, with a profile or without
- * --cpus 1,2           CPUs that a measurement is pinned to; 0 does not pin
- * --rounds n --entries n --seconds n
- * --data folder        where the stores lie (default: the system's folder for temporary files)
- * --fixtures folder    prepared stores of peers are kept there, for the next run
- * --clock cpu          CPU time instead of wall time, for a machine that is busy with other things
- * --docs               writes docs/benchmarks.md from the figures
- * ```
+ * `npm run bench -- --help` tells its options.
  */
 import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -22,16 +10,17 @@ import { describeCommit, describeMachine, peerVersions } from './harness/machine
 import { planRound } from './harness/plan.ts'
 import { type Results, storeResults } from './harness/results.ts'
 import { Runner } from './harness/runner.ts'
-import { commandLine, readChoices } from './options.ts'
+import { choicesOf, commandLine, readOptions } from './options.ts'
 import { writeDocument } from './report/document.ts'
 import { skippingTables } from './report/skipping-tables.ts'
 import { engineTable, figureTable, verdictTable } from './report/tables.ts'
 import { createProgressDisplay, printTable } from './report/terminal.ts'
 import { MAIN_GROUPS, workloads } from './workloads/index.ts'
 
+const options = readOptions(process.argv.slice(2))
 installPeers()
 const peers = peerVersions()
-const choices = readChoices(process.argv.slice(2), Object.keys(peers))
+const choices = choicesOf(options, Object.keys(peers))
 const build = buildBench()
 const dataFolder = mkdtempSync(join(choices.dataFolder ?? tmpdir(), 'varve-bench-'))
 const display = createProgressDisplay()

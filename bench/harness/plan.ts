@@ -13,7 +13,7 @@ export interface PlanChoices {
   /** 'engine' or 'engine:profile'; a workload with subjects of its own keeps those whose engine is chosen. */
   readonly subjects: readonly string[]
   readonly groups: readonly Workload['group'][]
-  /** Parts of names; empty: all. */
+  /** Names; `*` at the end stands for any rest. Empty: all. */
   readonly only: readonly string[]
   readonly cpus: readonly number[]
   readonly withHeavy: boolean
@@ -48,12 +48,12 @@ export function profileOf(subject: string): string {
 }
 
 function isChosen(name: string, only: readonly string[]): boolean {
-  return only.length === 0 || only.some((each) => name === each || matches(name, each))
+  return only.length === 0 || only.some((each) => isNamed(name, each))
 }
 
-/** `*` at the end stands for any rest. */
-function matches(name: string, pattern: string): boolean {
-  return pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1))
+/** `*` at the end of a pattern stands for any rest. */
+export function isNamed(name: string, pattern: string): boolean {
+  return name === pattern || (pattern.endsWith('*') && name.startsWith(pattern.slice(0, -1)))
 }
 
 function subjectsOf(workload: Workload, chosen: readonly string[]): string[] {
