@@ -191,7 +191,10 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
       await this.#fill({ maxEvents: Infinity, wholeCommits: true, onlyOpenCommit: true })
       if (this.#isClosed) return []
       events = events.concat(this.#ready)
-      this.#ready = []
+      // With the rest of its last commit the batch may have become too large: that commit is left for the next one.
+      const last = events.findIndex(({ commitSeqno }) => commitSeqno === events.at(-1)!.commitSeqno)
+      const kept = events.length > max && last > 0 ? last : events.length
+      this.#ready = events.splice(kept)
       this.#head = 0
     }
     this.#deliver(events)

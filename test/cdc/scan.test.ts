@@ -255,6 +255,20 @@ describe('position, limit and batches', () => {
     expect((await scan.nextBatch(10)).length).toBe(1)
   })
 
+  test('nextBatch leaves a commit that was made ahead in part to the next batch where it is too much', async () => {
+    const store = new FakeStore()
+    for (const size of [250, 3, 10]) {
+      store.commit(Array.from({ length: size }, (_, i) => put(`k${i}`, 'v', 1)))
+    }
+    const scan = scanSinceSeqno(store, 1)
+    for (let i = 0; i < 250; i++) await scan.next()
+    expect((await scan.nextBatch(8)).map(({ seqno }) => seqno)).toEqual([251, 252, 253])
+    expect(scan.position).toBe(254)
+    expect((await scan.next()).value?.seqno).toBe(254)
+    expect((await scan.nextBatch(8)).length).toBe(9)
+    expect(await scan.nextBatch(8)).toEqual([])
+  })
+
   test('calls that are not awaited take their turns', async () => {
     const store = new FakeStore()
     fill(store, 20)
