@@ -48,8 +48,10 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   #produced = 0
   /** Nothing more will be made, */
   #hasEnded = false
-  /** and this is where to go on afterwards. */
+  /** and this is where to go on afterwards, */
   #end = 0
+  /** because `limit` was reached. */
+  #isAtLimit = false
   #isFinished = false
   /** Whoever wants to know how it ended, until it has. */
   #tell: ((end: ScanEnd) => void) | undefined
@@ -166,10 +168,10 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     await this.#fill({ maxEvents: max, wholeCommits: true })
     if (this.#isClosed) return []
     const events = this.#ready as ChangeEvent[]
-    if (events.length === 0) this.#finish()
-    else this.#deliver(events)
     this.#ready = []
     this.#head = 0
+    if (events.length === 0) this.#finish()
+    else this.#deliver(events)
     return events
   }
 
@@ -228,6 +230,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
       if (reader.position > end) {
         this.#hasEnded = true
         this.#end = end + 1
+        this.#isAtLimit = batch.endsAt !== undefined
       }
       this.#ready = batch.events
       this.#produced += batch.events.length
@@ -243,14 +246,19 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
   #take(): ChangeEvent {
     const event = this.#ready[this.#head]!
     this.#head++
-    this.#position = event.seqno + 1
-    this.#tally.eventsDelivered++
+    this.#delivered(event, 1)
     return event
   }
 
   #deliver(events: readonly ChangeEvent[]): void {
-    this.#position = events.at(-1)!.seqno + 1
-    this.#tally.eventsDelivered += events.length
+    this.#delivered(events.at(-1)!, events.length)
+  }
+
+  /** `last` and what went before it. What a filter left out of the commit that reached `limit` is behind the caller too. */
+  #delivered(last: ChangeEvent, count: number): void {
+    const isOver = this.#isAtLimit && this.#head === this.#ready.length
+    this.#position = isOver ? this.#end : last.seqno + 1
+    this.#tally.eventsDelivered += count
   }
 
   #isAborted(): boolean {

@@ -220,6 +220,32 @@ describe('position, limit and batches', () => {
     }
   })
 
+  test('a page that ends by limit says so with its last event: what the filter left out is behind it', async () => {
+    const store = new FakeStore()
+    store.commit([put('a', 'v', 1), put('b', 'v', 2), put('c', 'v', 1), put('d', 'v', 2)])
+    store.commit([put('e', 'v', 2), put('f', 'v', 1)])
+    for (const flushed of [false, true]) {
+      if (flushed) store.flush()
+      const page = { limit: 1, keyspaces: ['default'] }
+      const batches = scanSinceSeqno(store, 1, page)
+      expect((await batches.nextBatch()).map(({ seqno }) => seqno)).toEqual([1, 3])
+      expect(batches.position).toBe(5)
+      const items = scanSinceSeqno(store, 1, page)
+      await items.next()
+      expect(items.position).toBe(2)
+      await items.next()
+      expect(items.position).toBe(5)
+      const mixed = scanSinceSeqno(store, 1, page)
+      await mixed.next()
+      expect((await mixed.nextBatch()).map(({ seqno }) => seqno)).toEqual([3])
+      expect(mixed.position).toBe(5)
+      // A window that ends inside of the commit ends there.
+      const cut = scanSinceSeqno(store, 1, { ...page, upTo: 2 })
+      expect(await cut.nextBatch()).toHaveLength(1)
+      expect(cut.position).toBe(3)
+    }
+  })
+
   test('limit under a filter does not look beyond the commit that reached it', async () => {
     const store = new FakeStore()
     store.commit([put('a', 'v', 1)])
