@@ -74,7 +74,7 @@ export function aborted(): VarveError {
 }
 
 /** The given ones, and the built-in ones below them. */
-export function allOperators(
+function allOperators(
   operators: ReadonlyMap<string, MergeOperator>,
 ): ReadonlyMap<string, MergeOperator> {
   return new Map<string, MergeOperator>([...Object.entries(mergeOperators), ...operators])

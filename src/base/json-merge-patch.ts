@@ -12,7 +12,7 @@
 const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
 /** Patches nested deeper than this are refused: taking them apart is recursive. Documents may be as deep as they like. */
-export const PATCH_DEPTH_MAX = 1_000
+const PATCH_DEPTH_MAX = 1_000
 
 type Members = Map<string, string>
 

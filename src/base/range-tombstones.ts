@@ -244,20 +244,6 @@ export class FragmentedRanges {
     return new FragmentedRanges(output.finish())
   }
 
-  /** Without the tombstones below `seqno`. */
-  dropBelow(seqno: number): FragmentedRanges {
-    if (this.count === 0 || this.minSeqno >= seqno) return this
-    const output = this.#output()
-    for (let i = 0; i < this.intervalCount; i++) {
-      const boundary = this.#boundary(i)
-      const list = this.#list(i)
-      let size = list.length
-      while (size > 0 && list[size - 1]! < seqno) size--
-      output.add(boundary, 0, boundary.length, list, size)
-    }
-    return new FragmentedRanges(output.finish())
-  }
-
   encode(): Buffer {
     const writer = new ByteWriter(this.#bytes.length + this.#seqnos.length * 4 + 16)
     writer.varint(this.intervalCount).varint(this.#seqnos.length)

@@ -20,7 +20,6 @@ import {
   VALUE_BYTES_MAX,
 } from '../base/entry-kind.ts'
 import { ByteReader } from '../base/varint.ts'
-import { recordLength } from '../record/record-frame.ts'
 import { type FieldSource, readFields } from '../record/tagged-fields.ts'
 import {
   COMMIT_BODY_AT,
@@ -71,16 +70,6 @@ export function commitTimeMs(bytes: Uint8Array, start: number): number {
 
 export function commitOperations(bytes: Uint8Array, start: number): number {
   return readU32(bytes, start + COMMIT_OPERATIONS_AT)
-}
-
-/** Length of the whole record. */
-export function commitLength(bytes: Uint8Array, start: number): number {
-  return recordLength(bytes, start)
-}
-
-/** Whether the commit carries fields at all; most do not. */
-export function commitHasFields(bytes: Uint8Array, start: number): boolean {
-  return readU32(bytes, start + COMMIT_FIELD_BYTES_AT) > 0
 }
 
 /**

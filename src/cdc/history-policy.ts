@@ -20,7 +20,7 @@ export type HistoryPolicy =
   | { readonly maxAgeMs?: number; readonly maxBytes?: number }
 
 /** What one open scan may hold of history that was given up. */
-export const SCAN_HELD_BYTES_MAX: number = 10 * 2 ** 30
+const SCAN_HELD_BYTES_MAX: number = 10 * 2 ** 30
 /** `ConsumerOptions.maxHeldBytes` when it is not given. */
 export const CONSUMER_HELD_BYTES_DEFAULT: number = 10 * 2 ** 30
 

@@ -53,7 +53,7 @@ export interface LineEncodings {
   readonly values: Encoding
 }
 
-export const EXACT: LineEncodings = { keys: 'utf8', values: 'utf8' }
+const EXACT: LineEncodings = { keys: 'utf8', values: 'utf8' }
 
 export function encodeEvent(event: ChangeEvent, encodings: LineEncodings = EXACT): string {
   const { type, keyspace, seqno, commitSeqno, commitLast, timestamp, commitMeta } = event

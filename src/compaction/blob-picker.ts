@@ -8,10 +8,7 @@ import type { CompactPick, KeyspaceSegments, PickerInput } from './picker.ts'
 type BlobInput = Pick<PickerInput, 'keyspaces' | 'blobs'>
 
 /** Bytes of frames that segments reference, by blob file. */
-export function liveBlobBytes(
-  input: BlobInput,
-  without?: ReadonlySet<number>,
-): Map<number, number> {
+function liveBlobBytes(input: BlobInput, without?: ReadonlySet<number>): Map<number, number> {
   const live = new Map<number, number>()
   for (const { files } of input.keyspaces) {
     for (const meta of allSegments(files)) {

@@ -40,7 +40,7 @@ function smallByBand(
 }
 
 /** Index of the band that holds the seqno: the number of boundaries at or below it. */
-export function bandOf(bands: readonly number[], seqno: number): number {
+function bandOf(bands: readonly number[], seqno: number): number {
   let low = 0
   let high = bands.length
   while (low < high) {

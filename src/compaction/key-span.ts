@@ -31,7 +31,7 @@ export function spanOf(meta: SegmentMeta): KeySpan | undefined {
   return points === undefined ? cover : joinSpans(points, cover)
 }
 
-export function joinSpans(a: KeySpan, b: KeySpan): KeySpan {
+function joinSpans(a: KeySpan, b: KeySpan): KeySpan {
   const lower = compare(a.lower, b.lower) <= 0 ? a.lower : b.lower
   const higher = compareUppers(a, b) >= 0 ? a : b
   return { lower, upper: higher.upper, isUpperIncluded: higher.isUpperIncluded }

@@ -414,6 +414,6 @@ function hasReleasedVersions(
 }
 
 /** Whether a snapshot lies between two seqnos of the segment. */
-export function isSeenInto(snapshots: readonly number[], meta: SegmentMeta): boolean {
+function isSeenInto(snapshots: readonly number[], meta: SegmentMeta): boolean {
   return snapshots.some((snapshot) => snapshot >= meta.minSeqno && snapshot < meta.maxSeqno)
 }

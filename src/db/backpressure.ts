@@ -10,7 +10,7 @@ import type { Admission } from '../write/pipeline-hooks.ts'
 import type { StoreEvents } from './store-events.ts'
 
 /** Sealed memtables that may wait for their flush: with the active one, three times memtableBytes. */
-export const SEALED_MEMTABLES_MAX = 2
+const SEALED_MEMTABLES_MAX = 2
 /** At the slow-down threshold of level 0 or of the disk; towards the stop it falls to a sixteenth. */
 const SLOW_BYTES_PER_SECOND: number = 64 * 2 ** 20
 const GO: Admission = { type: 'go' }

@@ -64,7 +64,6 @@ export class Engine {
       compactOnce: () => this.compactor.runOnce(),
       onProgress: () => this.#progressed(),
       onFailure: (error, _work, isFinal) => this.#backgroundFailed(error, isFinal),
-      onRecovered: () => health.backgroundRecovered(),
       isStopped: () => this.#isStopped || health.poisonError !== undefined,
     })
     this.#backpressure = new Backpressure({
@@ -100,10 +99,6 @@ export class Engine {
   /** The manifest in force is this writer's, and names its logs. */
   get isTakenOver(): boolean {
     return this.#takeOver.isDone
-  }
-
-  get flushFailure(): VarveError | undefined {
-    return this.#maintenance.flushFailure
   }
 
   /** A failed sync or an unreadable state of log or manifest: nothing is written from here on. */
@@ -217,7 +212,6 @@ export class Engine {
   }
 
   #takenOver(): void {
-    this.#options.health.backgroundRecovered()
     this.pipeline.resume()
     this.#startWork()
   }

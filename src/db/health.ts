@@ -7,7 +7,7 @@
  * ```
  *
  * Poisoned: what is on the disk is no longer known, so nothing more is written; reads go on; reopening recovers (design rule
- * I8). A full disk is no reason to poison. Other errors of background work are kept until the work succeeds again.
+ * I8). A full disk is no reason to poison. Other errors of background work are told of, and the work is tried again.
  */
 import { VarveError } from '../base/errors.ts'
 
@@ -16,7 +16,6 @@ export type StoreStatus = 'open' | 'closing' | 'closed' | 'poisoned'
 export class Health {
   #status: StoreStatus = 'open'
   #poison: VarveError | undefined
-  #background: VarveError | undefined
   #isEnding = false
   readonly #onPoisoned: (error: VarveError) => void
   readonly #onBackgroundError: (error: VarveError) => void
@@ -43,11 +42,6 @@ export class Health {
     return this.#poison
   }
 
-  /** What background work last failed with and has not got over yet. */
-  get backgroundFailure(): VarveError | undefined {
-    return this.#background
-  }
-
   poison(cause: VarveError): void {
     if (this.#poison !== undefined) return
     this.#poison = new VarveError(
@@ -61,13 +55,9 @@ export class Health {
     this.#onBackgroundError(cause)
   }
 
+  /** Background work failed with what is not final: it is tried again. */
   backgroundFailed(error: VarveError): void {
-    this.#background = error
     this.#onBackgroundError(error)
-  }
-
-  backgroundRecovered(): void {
-    this.#background = undefined
   }
 
   /** No call is accepted any more; those that were made before go on. */

@@ -29,12 +29,11 @@ export interface MaintenanceHooks {
   readonly oldestSealed: () => LoggedMemtable | undefined
   /** Writes it to segments and takes it out of the log. */
   readonly flushMemtable: (logged: LoggedMemtable) => Promise<void>
-  /** Runs the most useful job there is; false when there is none. `release` is called when the next pick may be asked for. */
+  /** Runs the most useful job there is; false when there is none. */
   readonly compactOnce: () => Promise<boolean>
   /** A flush or a compaction has ended: writers may go on, readers see new files. */
   readonly onProgress: () => void
   readonly onFailure: (error: VarveError, work: 'flush' | 'compaction', isFinal: boolean) => void
-  readonly onRecovered: () => void
   readonly isStopped: () => boolean
 }
 
@@ -108,9 +107,7 @@ class WorkLoop {
 
   #succeeded(): void {
     this.#failures = 0
-    if (this.#lastError === undefined) return
     this.#lastError = undefined
-    this.#hooks.onRecovered()
   }
 
   #failed(cause: unknown): void {

@@ -98,7 +98,7 @@ export interface ResolvedOptions {
 
 const MIB = 1024 * 1024
 const DAY_MS = 24 * 3600 * 1000
-export const DEFAULT_HISTORY: HistoryPolicy = { maxAgeMs: DAY_MS, maxBytes: 1024 * MIB }
+const DEFAULT_HISTORY: HistoryPolicy = { maxAgeMs: DAY_MS, maxBytes: 1024 * MIB }
 const BLOOM_BITS_MAX = 64
 const WORKERS_MAX = 16
 

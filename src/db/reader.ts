@@ -180,7 +180,7 @@ export class Reader {
 }
 
 /** Call before a point read uses its options. */
-export function checkReadOptions(options: ReadOptions | undefined): void {
+function checkReadOptions(options: ReadOptions | undefined): void {
   if (options !== undefined) checkOptions(options, READ_CHECKS)
 }
 

@@ -5,9 +5,9 @@ import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 import type { ReadView } from '../read/read-view.ts'
 import type { LeakWatch, OpenPin } from './leak-watch.ts'
 
-/** Where open snapshots are counted; see version/pins.ts. */
+/** Where open snapshots are counted; see version/snapshot-registry.ts. */
 export interface SnapshotPort {
-  acquire(seqno: number, nowMs: number): void
+  acquire(seqno: number): void
   release(seqno: number): void
 }
 
@@ -109,7 +109,7 @@ export class Snapshots {
     this.#ids.set(snapshot, id)
     const pin = this.#leaks.opened('snapshot')
     this.#open.set(id, { seqno, pin, view })
-    this.#port.acquire(seqno, pin.openedAt)
+    this.#port.acquire(seqno)
     this.#abandoned.register(snapshot, id, snapshot)
     return snapshot
   }

@@ -60,7 +60,7 @@ export class Store {
       },
       latestSeqno: () => parts.latestSeqno(),
       holdSeqno: (seqno) => {
-        parts.snapshots.acquire(seqno, now())
+        parts.snapshots.acquire(seqno)
         return () => parts.snapshots.release(seqno)
       },
       watch: parts.leaks,

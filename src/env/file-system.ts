@@ -36,8 +36,6 @@ export interface WritableFile {
   append(source: Uint8Array, offset: number, length: number): number
   /** fdatasync. A failure is final: never call it again on this file. */
   sync(): Promise<void>
-  /** The same on the calling thread. */
-  syncSync(): void
   /** Cuts the file to `size` bytes; later appends go there. Longer than it is: EINVAL. */
   truncate(size: number): void
   /** Gives the descriptor back; syncs nothing. */

@@ -88,11 +88,6 @@ export class MemoryWritableFile implements WritableFile {
     this.#file.endSync(mark)
   }
 
-  syncSync(): void {
-    this.#beginSync()
-    this.#file.endSync(this.#file.beginSync())
-  }
-
   truncate(size: number): void {
     this.#disk.begin(TRUNCATE, this.path)
     this.#checkOpen('ftruncate')

@@ -152,10 +152,6 @@ class NodeWritableFile implements WritableFile {
     await this.#descriptor.call<void>('fdatasync', fs.fdatasync)
   }
 
-  syncSync(): void {
-    fs.fdatasyncSync(this.#descriptor.use('fdatasync'))
-  }
-
   truncate(size: number): void {
     // ftruncate also lengthens; nobody here wants zeros at the end.
     if (size > this.size) throw systemError('EINVAL', 'ftruncate', this.path)

@@ -134,10 +134,6 @@ export class Memtable {
     return this.#log.count === 0
   }
 
-  get isSealed(): boolean {
-    return this.#isSealed
-  }
-
   /** Arena and index, as far as they are in use. */
   get bytesUsed(): number {
     return this.#log.bytesUsed + this.#nodes.bytesUsed

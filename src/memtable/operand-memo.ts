@@ -9,7 +9,7 @@ import { KIND_MASK, KIND_MERGE } from '../base/entry-kind.ts'
 import type { OperationLog } from './operation-log.ts'
 
 /** Chains up to this length are folded anew each time. */
-export const CHAIN_MIN = 32
+const CHAIN_MIN = 32
 const MEMO_SHARE = 1 / 4
 
 export class OperandMemo {

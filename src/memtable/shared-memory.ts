@@ -15,7 +15,7 @@ export function grownLength(length: number, elementBytes: number, likelyBytes: n
   return Math.max(next, Math.ceil(likelyBytes / elementBytes))
 }
 
-export function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike {
+function allocateMemory(bytes: number, shared: boolean): ArrayBufferLike {
   return shared ? new SharedArrayBuffer(bytes) : new ArrayBuffer(bytes)
 }
 

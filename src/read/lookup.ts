@@ -62,20 +62,6 @@ export function lookup(
 }
 
 /** Whether the key has a value. Reads no blob and folds nothing. */
-export function containsSync(
-  view: ReadView,
-  keyspace: KeyspaceReadSettings,
-  key: Uint8Array,
-  snapshot: number,
-): boolean {
-  try {
-    return attemptContains(view, keyspace, key, snapshot, true) as boolean
-  } catch (error) {
-    throw readFailure(error)
-  }
-}
-
-/** As `lookup` is to `lookupSync`. */
 export function contains(
   view: ReadView,
   keyspace: KeyspaceReadSettings,

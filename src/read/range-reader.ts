@@ -35,7 +35,7 @@ export type EntryItem = [key: Buffer, value: Buffer]
 
 /** How a `gather` ended. */
 export const GATHERED_ALL = 0
-export const GATHERED_ENOUGH = 1
+const GATHERED_ENOUGH = 1
 /** `await load()` and gather on. */
 export const GATHER_BLOCKED = 2
 

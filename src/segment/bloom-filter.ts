@@ -18,7 +18,7 @@ const LINE_WORDS = LINE_BYTES / U32_BYTES
 const PROBES_MAX = 12
 const KEYS_PER_STEP = 65_536
 const GOLDEN_RATIO = 0x9e3779b9
-export const BLOOM_HEADER_BYTES = 1
+const BLOOM_HEADER_BYTES = 1
 /** What is not touched costs nothing, each copy does. */
 const GROWTH = 4
 

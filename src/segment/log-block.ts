@@ -44,7 +44,7 @@ import {
 export const LOG_BLOCK_BYTES: number = 2 ** 16
 /** Kind, keyspace id, two lengths. */
 const OPERATION_BYTES_MIN = 4
-export const LOG_BLOCK_OPERATIONS_MAX: number = Math.ceil(LOG_BLOCK_BYTES / OPERATION_BYTES_MIN)
+const LOG_BLOCK_OPERATIONS_MAX: number = Math.ceil(LOG_BLOCK_BYTES / OPERATION_BYTES_MIN)
 const FOOT_BYTES = 14
 /** shared, seqno: what an entry of a block has and an operation has not. */
 const ENTRY_BYTES_MORE = 7

@@ -55,7 +55,7 @@ export function* readFooterSteps(path: string, fileBytes: number): ReadSteps<Seg
 }
 
 /** Reads the footer and holds it against `meta`: what the manifest says about the file. */
-export function* openFooterSteps(
+function* openFooterSteps(
   path: string,
   fileBytes: number,
   meta: SegmentMeta,

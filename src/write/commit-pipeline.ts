@@ -24,7 +24,7 @@ import type { PendingCommit } from './pending-commit.ts'
 import type { PipelineHooks } from './pipeline-hooks.ts'
 
 /** Above this many waiting bytes further writes are refused with VARVE_BUSY. */
-export const WAITING_BYTES_MAX: number = 2 ** 30
+const WAITING_BYTES_MAX: number = 2 ** 30
 /** One write to the log is cut near this size, so that a huge turn does not block the loop in one call. */
 const GROUP_BYTES = 8 * 1024 * 1024
 /** So much is written between two turns of the event loop, about 1 to 10 ms of work; a drain counts as its bytes and DRAIN_COST. */
@@ -70,10 +70,6 @@ export class CommitPipeline {
   /** Nothing waits: staging buffers may be used again. */
   get isEmpty(): boolean {
     return this.#head === this.#queue.length
-  }
-
-  get waitingBytes(): number {
-    return this.#waitingBytes
   }
 
   get lastTimeMs(): number {

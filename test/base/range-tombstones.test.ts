@@ -103,16 +103,6 @@ describe('fragments', () => {
     expect(shown(ranges.clip(bytes('x'), bytes('a')))).toEqual([])
   })
 
-  test('dropBelow leaves the newer ones and joins what becomes equal', () => {
-    const ranges = FragmentedRanges.build(
-      [tombstone('a', 'e', 1), tombstone('b', 'c', 2), tombstone('d', 'z', 8)],
-      [1, 2],
-    )
-    expect(shown(ranges.dropBelow(2))).toEqual(['b-c 2', 'd-z 8'])
-    expect(ranges.dropBelow(1)).toBe(ranges)
-    expect(ranges.dropBelow(9).count).toBe(0)
-  })
-
   test('a merge of pieces of one tombstone is that tombstone again', () => {
     const whole = FragmentedRanges.build([tombstone('a', 'z', 4)], [])
     const pieces = [whole.clip(undefined, bytes('k')), whole.clip(bytes('k'), undefined)]

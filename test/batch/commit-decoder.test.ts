@@ -11,8 +11,6 @@ import { VarveError } from '../../src/base/errors.ts'
 import {
   checkCommit,
   commitFirstSeqno,
-  commitHasFields,
-  commitLength,
   commitOperations,
   commitTimeMs,
   decodeCommitFields,
@@ -76,8 +74,6 @@ describe('a commit record', () => {
     expect(commitFirstSeqno(record, 0)).toBe(5)
     expect(commitOperations(record, 0)).toBe(7)
     expect(commitTimeMs(record, 0)).toBe(1_700_000_000_000)
-    expect(commitLength(record, 0)).toBe(record.length)
-    expect(commitHasFields(record, 0)).toBe(false)
   })
 
   test('gives back its fields, wherever it stands', () => {

@@ -53,7 +53,7 @@ describe.each([
         // One in each stretch, so that all parts of the file are met.
         const size = Math.floor(((place + random()) / CUTS_EACH) * bytes.length)
         const fs = sample.disk.crash('kept')
-        cut(fs, path, bytes.subarray(0, size))
+        await cut(fs, path, bytes.subarray(0, size))
         await named(`${path} cut to ${size} of ${bytes.length}`, () => readDamaged(sample, fs))
         cuts++
       }
@@ -73,11 +73,11 @@ function pickFile(
   return { path, bytes }
 }
 
-function cut(fs: MemoryFileSystem, path: string, bytes: Uint8Array): void {
+async function cut(fs: MemoryFileSystem, path: string, bytes: Uint8Array): Promise<void> {
   fs.remove(path)
   const file = fs.create(path)
   file.append(bytes, 0, bytes.length)
-  file.syncSync()
+  await file.sync()
   file.close()
 }
 

@@ -29,7 +29,7 @@ for (const { how, isClean, seed } of [
     let repaired = 0
     for (let round = 0; round < ROUNDS; round++) {
       const fs = sample.disk.crash('kept')
-      const what = damage(fs, random)
+      const what = await damage(fs, random)
       try {
         if (await checkRepair(sample, fs)) repaired++
       } catch (error) {
@@ -97,7 +97,7 @@ async function wrongEntries(
 }
 
 /** Flips, cuts or removes in one to three files. */
-function damage(fs: MemoryFileSystem, random: () => number): string {
+async function damage(fs: MemoryFileSystem, random: () => number): Promise<string> {
   const done: string[] = []
   for (let count = random() < 0.7 ? 1 : 3; count > 0; count--) {
     const files = [...fs.files()].filter(
@@ -111,16 +111,16 @@ function damage(fs: MemoryFileSystem, random: () => number): string {
       fs.corrupt(path, offset, new Uint8Array(Math.min(700, bytes.length - offset)))
     else {
       fs.remove(path)
-      if (roll < 0.9) rewrite(fs, path, bytes.subarray(0, offset))
+      if (roll < 0.9) await rewrite(fs, path, bytes.subarray(0, offset))
     }
     done.push(`${path} at ${offset} of ${bytes.length}, ${roll.toFixed(2)}`)
   }
   return done.join('; ')
 }
 
-function rewrite(fs: MemoryFileSystem, path: string, bytes: Uint8Array): void {
+async function rewrite(fs: MemoryFileSystem, path: string, bytes: Uint8Array): Promise<void> {
   const file = fs.create(path)
   if (bytes.length > 0) file.append(bytes, 0, bytes.length)
-  file.syncSync()
+  await file.sync()
   file.close()
 }

@@ -109,10 +109,6 @@ class ObservedFile implements WritableFile {
     return this.#watch.wait(`sync ${this.path}`, () => this.#file.sync())
   }
 
-  syncSync(): void {
-    this.#watch.run(`syncSync ${this.path}`, () => this.#file.syncSync())
-  }
-
   truncate(size: number): void {
     this.#watch.run(`truncate ${this.path}`, () => this.#file.truncate(size))
   }

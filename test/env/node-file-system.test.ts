@@ -35,7 +35,6 @@ test('what was appended is read back, in both forms', async () => {
   writeFully(file, Buffer.from('xabcdefx'), 1, 6)
   expect(file.size).toBe(6)
   await file.sync()
-  file.syncSync()
   const reader = disk.openRead(at('a'))
   expect(reader.size).toBe(6)
   const target = Buffer.alloc(8, '.')
@@ -187,7 +186,6 @@ function wrap(file: ReturnType<typeof disk.create>): Parameters<typeof writeFull
     size: file.size,
     append: (source, offset, length) => file.append(source, offset, length),
     sync: () => file.sync(),
-    syncSync: () => file.syncSync(),
     truncate: (size) => file.truncate(size),
     close: () => file.close(),
   }
