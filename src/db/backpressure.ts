@@ -57,11 +57,11 @@ export class Backpressure {
     if (needsRoom || !this.#isMeasured) this.update()
     if (needsRoom && sealedMemtables().length >= SEALED_MEMTABLES_MAX) {
       const error = flushFailure()
-      return error === undefined ? this.#wait('memtables') : this.#refuse(error)
+      return error === undefined ? this.#wait('memtables') : this.#refuse(error, 'memtables')
     }
     if (needsRoom && (this.#pressure.isStopped || this.#isOverBudget())) {
       const error = compactionFailure()
-      return error === undefined ? this.#wait('level0') : this.#refuse(error)
+      return error === undefined ? this.#wait('level0') : this.#refuse(error, 'level0')
     }
     const share = Math.max(this.#level0Share(), this.#spaceShare())
     if (share < 0) return this.#go()
@@ -101,8 +101,8 @@ export class Backpressure {
     return GO
   }
 
-  #refuse(error: VarveError): Admission {
-    this.#start(error.code === 'VARVE_NO_SPACE' ? 'space' : 'memtables')
+  #refuse(error: VarveError, reason: 'memtables' | 'level0'): Admission {
+    this.#start(error.code === 'VARVE_NO_SPACE' ? 'space' : reason)
     return { type: 'refuse', error }
   }
 
