@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import { ALL_TYPES_TEXT } from './scan-cases.ts'
 import { scanSinceSeqno } from '../../src/cdc/scan.ts'
@@ -73,10 +74,13 @@ describe('a scan over memtables and segments', () => {
 
   test('with skip: false reads every block and yields the same', async () => {
     const store = new FakeStore()
-    fill(store, 60)
+    fill(store, 10)
+    store.flush()
+    fill(store, 50, 3)
     store.flush({ parts: 3 })
     store.place([store.log[0]!, store.log[3]!].map(derived), {})
     fill(store, 20, 2)
+    expect(store.segments.some(({ meta }) => meta.events > 0 && meta.maxEventSeqno < 40)).toBe(true)
     const scan = scanSinceSeqno(store, 40, { skip: false })
     expect(lines(await collect(scan))).toEqual(expected(store, 40, store.latest))
     const withEvents = store.segments.filter(({ meta }) => meta.events > 0)
@@ -295,6 +299,15 @@ describe('position, limit and batches', () => {
     expect(await scan.nextBatch(8)).toEqual([])
   })
 
+  test('nextBatch takes as many as were asked for of what was made ahead', async () => {
+    const store = new FakeStore()
+    for (let i = 0; i < 8; i++) store.commit([put(`k${i}`, 'v', 1)])
+    const scan = scanSinceSeqno(store, 1)
+    await scan.next()
+    expect((await scan.nextBatch(3)).map(({ seqno }) => seqno)).toEqual([2, 3, 4])
+    expect((await scan.nextBatch(9)).map(({ seqno }) => seqno)).toEqual([5, 6, 7, 8])
+  })
+
   test('calls that are not awaited take their turns', async () => {
     const store = new FakeStore()
     fill(store, 20)
@@ -478,13 +491,27 @@ describe('what a scan refuses', () => {
 
   test('an aborted scan rejects, and releases its hold at once', async () => {
     const store = new FakeStore()
-    fill(store, 50)
+    fill(store, 600)
     const controller = new AbortController()
     const scan = scanSinceSeqno(store, 1, { signal: controller.signal })
     await scan.next()
+    expect(store.held).toHaveLength(1)
     controller.abort(new Error('enough'))
     expect(store.held).toEqual([])
     expect(await codeOf(() => scan.next())).toEqual({ code: 'VARVE_ABORTED', details: {} })
+  })
+
+  test('what was told to be at its end stays there when its signal aborts', async () => {
+    const store = new FakeStore()
+    fill(store, 5)
+    const controller = new AbortController()
+    const scan = scanSinceSeqno(store, 1, { signal: controller.signal })
+    await collect(scan)
+    const { position } = scan
+    controller.abort()
+    expect(await scan.next()).toEqual({ done: true, value: undefined })
+    expect(await scan.nextBatch()).toEqual([])
+    expect(scan.position).toBe(position)
   })
 
   test('a closed store rejects', async () => {
@@ -564,5 +591,40 @@ describe('what a scan refuses', () => {
     for await (const event of scan) if (event.seqno === 4) break
     expect(scan.position).toBe(5)
     expect(store.held).toEqual([])
+  })
+})
+
+describe('what a scan holds', () => {
+  test('moves on with what was read, and is let go with the last of it', async () => {
+    const store = new FakeStore()
+    fill(store, 60)
+    store.flush()
+    fill(store, 60, 2)
+    const scan = scanSinceSeqno(store, 1)
+    for (;;) {
+      expect((await scan.nextBatch(20)).length).toBeGreaterThan(0)
+      if (scan.position > scan.upTo) break
+      expect(store.held).toEqual([scan.position])
+    }
+    // The end was not asked for yet.
+    expect(store.held).toEqual([])
+  })
+
+  test('is no listener of its signal any more once it has ended, was closed or has failed', async () => {
+    const { signal } = new AbortController()
+    const listeners = (): number => getEventListeners(signal, 'abort').length
+    const store = new FakeStore()
+    fill(store, 600)
+    const read = scanSinceSeqno(store, 1, { signal })
+    const closed = scanSinceSeqno(store, 1, { signal })
+    const failed = scanSinceSeqno(store, 1, { signal })
+    expect(listeners()).toBe(3)
+    await collect(read)
+    expect(listeners()).toBe(2)
+    await closed.close()
+    expect(listeners()).toBe(1)
+    store.holds.at(-1)!.isCutOff = true
+    await expect(failed.nextBatch()).rejects.toMatchObject({ code: 'VARVE_HISTORY_TRUNCATED' })
+    expect(listeners()).toBe(0)
   })
 })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { describe, expect, test } from 'vitest'
 import type { ChangeBatch } from '../../src/cdc/streams.ts'
 import { openTail, type ChangeTail } from '../../src/cdc/tail.ts'
@@ -138,6 +139,46 @@ describe('a tail', () => {
     expect(store.timers.pending).toBe(0)
   })
 
+  test('tells heartbeats of later periods too, and none that says nothing new', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { keyspaces: ['other'], heartbeatMs: 100 })
+    const { batches } = follow(tail)
+    await turns()
+    store.timers.advance(100)
+    await turns()
+    expect(batches).toEqual([])
+    store.commit([put('a', '1', 1)])
+    await turns()
+    store.timers.advance(100)
+    await turns()
+    expect(batches).toMatchObject([{ events: [], next: 2 }])
+    await tail.close()
+    // Asked again when a period is over already.
+    const late = tailOf(store, { heartbeatMs: 100 })
+    expect(seqnos((await late.next()).value)).toEqual([1])
+    store.timers.advance(250)
+    const { batches: none, done } = follow(late)
+    await turns()
+    expect(none).toEqual([])
+    expect(done()).toBe(false)
+    await late.close()
+  })
+
+  test('tells heartbeats also while it reads a long stretch of which nothing matches', async () => {
+    const store = new FakeStore()
+    for (let i = 0; i < 30; i++) {
+      store.commit(Array.from({ length: 1000 }, (_, k) => put(`k${k}`, '1', 1)))
+    }
+    store.flush()
+    const tail = tailOf(store, { types: ['PointTombstone'], heartbeatMs: 100 })
+    // Time passes with every look at the clock.
+    store.timers.monotonicMs = () => (store.timers.nowMs += 60)
+    const { value } = await tail.next()
+    expect(value!.events).toEqual([])
+    expect(value!.next).toBeLessThan(store.latest)
+    await tail.close()
+  })
+
   test('wakes for what passes its filter only, at the beginning of that commit', async () => {
     const store = new FakeStore()
     const tail = tailOf(store, { range: { prefix: 'x' } })
@@ -195,6 +236,14 @@ describe('a tail', () => {
       code: 'VARVE_CURSOR_AHEAD',
       details: { requested: 9, latest: 1 },
     })
+    const other = new FakeStore()
+    other.storeId = 'store-2'
+    other.commit([put('a', '1', 1)])
+    const { token } = (await tailOf(other).next()).value!
+    expect(await follow(tailOf(store, { from: token })).end).toEqual({
+      code: 'VARVE_WRONG_STORE',
+      details: { expected: 'store-1', found: 'store-2' },
+    })
     store.floor = 2
     expect(await follow(tailOf(store, { from: 1 })).end).toMatchObject({
       code: 'VARVE_HISTORY_TRUNCATED',
@@ -212,6 +261,29 @@ describe('a tail', () => {
     await turns()
     controller.abort()
     expect(await end).toMatchObject({ code: 'VARVE_ABORTED' })
+  })
+
+  test('leaves nothing behind with its signal and the store when a wait is over', async () => {
+    const store = new FakeStore()
+    const { signal } = new AbortController()
+    const tail = tailOf(store, { signal, keyspaces: ['other'], heartbeatMs: 100 })
+    const { batches } = follow(tail)
+    for (let i = 1; i <= 3; i++) {
+      await turns()
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+      store.commit([put('a', '1', 1)])
+      await turns()
+      store.timers.advance(100)
+    }
+    await turns()
+    expect(batches).toHaveLength(3)
+    await tail.close()
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+    expect(store.timers.pending).toBe(0)
+    const before = store.views
+    store.commit([put('b', '1', 2)])
+    await turns()
+    expect(store.views).toBe(before)
   })
 
   test('ends on close, also while it waits', async () => {
@@ -259,10 +331,25 @@ describe('the end of the store', () => {
     expect(await tail.next()).toEqual({ done: true, value: undefined })
   })
 
-  test('waits for nobody where there are no tails', async () => {
+  test('waits for nobody where there are no tails, or none any more', async () => {
     const store = new FakeStore()
+    const aborted = new AbortController()
+    const tails = [tailOf(store), tailOf(store, { signal: aborted.signal }), tailOf(store)]
+    const { end } = follow(tails[1]!)
+    await turns()
+    aborted.abort()
+    expect(await end).toMatchObject({ code: 'VARVE_ABORTED' })
+    await tails[0]!.close()
+    await tails[0]!.close()
+    await tails[2]!.return()
     store.status = 'closing'
+    let waited = 0
+    store.timers.nextTurn = () => {
+      waited++
+      return Promise.resolve()
+    }
     await store.feed.drain()
+    expect(waited).toBe(0)
   })
 })
 

@@ -4,6 +4,7 @@ import { compactionOptions } from '../../src/compaction/compaction-options.ts'
 import { planManualCompaction } from '../../src/compaction/manual-compaction.ts'
 import {
   type CompactionPick,
+  pendingCompactionBytes,
   pickCompaction,
   pickExpired,
   type PickerInput,
@@ -79,6 +80,27 @@ test('writers slow down and stop by the fullest level 0', () => {
   expect(pressure(11)).toEqual({ level0Count: 11, isSlow: false, isStopped: false })
   expect(pressure(12)).toEqual({ level0Count: 12, isSlow: true, isStopped: false })
   expect(pressure(20)).toEqual({ level0Count: 20, isSlow: true, isStopped: true })
+})
+
+test('of several keyspaces over the bound of the disk the one with the largest level 0 is compacted', () => {
+  const large = parseStore(['L0 2:a-z,size=30 1:a-z,size=30', 'L6 10:a-z'])
+  const small = parseStore(['L0 4:a-z,size=20 3:a-z,size=20', 'L6 11:a-z'])
+  const files = ({ levels, history }: ScriptStore): PickerInput['keyspaces'][number]['files'] => ({
+    levels,
+    history,
+  })
+  const input: PickerInput = {
+    ...pickerInput(small),
+    keyspaces: [
+      { id: 1, files: files(small) },
+      { id: 2, files: files(large) },
+    ],
+    level0Bytes: 100 * KIB,
+  }
+  expect(pickCompaction(input)).toMatchObject({ type: 'compact', keyspaceId: 2 })
+  expect(pendingCompactionBytes(input)).toBe(60 * KIB)
+  expect(pickCompaction({ ...input, level0Bytes: 101 * KIB })).toBeUndefined()
+  expect(pendingCompactionBytes({ ...input, level0Bytes: 101 * KIB })).toBe(0)
 })
 
 function manual(lines: string[], range: { lower?: string; upper?: string } = {}): string {

@@ -20,7 +20,7 @@ export function parseSegment(text: string): SegmentMeta {
     order: 'key',
     entries: amount('entries', 100),
     pointTombstones: amount('tomb', 0),
-    derivedEntries: 0,
+    derivedEntries: amount('derived', 0),
     heldEntries: amount('held', 0),
     firstKey: first === undefined ? undefined : Buffer.from(first),
     lastKey: last === undefined ? undefined : Buffer.from(last),

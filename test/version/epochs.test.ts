@@ -1,5 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { epochEnd, epochOf, isCleanClose, startEpoch } from '../../src/version/epochs.ts'
+import {
+  epochEnd,
+  epochOf,
+  isCleanClose,
+  newerEpochs,
+  startEpoch,
+} from '../../src/version/epochs.ts'
 import { newState } from './version-samples.ts'
 
 describe('epochs', () => {
@@ -31,6 +37,21 @@ describe('epochs', () => {
     expect(epochEnd(state, 'c')).toBe(149)
     expect(epochEnd(state, 'd')).toBe(Infinity)
     expect(epochEnd(state, 'unknown')).toBeUndefined()
+  })
+
+  test('end where the lowest of the later ones begins: a repair may begin one below the last', () => {
+    const repaired = newState({ epochs: [...state.epochs, { epoch: 5, id: 'e', first: 60 }] })
+    const ends = ['a', 'b', 'c', 'd', 'e'].map((id) => epochEnd(repaired, id))
+    expect(ends).toEqual([59, 59, 59, 59, Infinity])
+    expect(epochOf(repaired, 59)?.id).toBe('a')
+    expect(epochOf(repaired, 120)?.id).toBe('e')
+  })
+
+  test('of the log hold where any of them is new, else those of the manifest', () => {
+    const stored = state.epochs.slice(0, 2)
+    expect(newerEpochs(stored, undefined)).toBe(stored)
+    expect(newerEpochs(stored, state.epochs)).toBe(state.epochs)
+    expect(newerEpochs(stored, stored.slice(0, 1))).toBe(stored)
   })
 })
 
