@@ -9,9 +9,12 @@ import { isUint8Array } from 'node:util/types'
 /** Bytes as they are, or a string that means its UTF-8 bytes. One with a lone surrogate is refused: two of them would collide. */
 export type BytesLike = Uint8Array | string
 
-/** Also of another realm, whose class is not ours: a `vm` context has one of its own, and some test runners run in one. */
+/**
+ * Also of another realm, whose class is not ours: a `vm` context has one of its own, and some test runners run in one. What only
+ * inherits from Uint8Array, a proxy of one above all, has no bytes that we could read.
+ */
 export function isBytes(value: unknown): value is Uint8Array {
-  return value instanceof Uint8Array || isUint8Array(value)
+  return (ArrayBuffer.isView(value) && value instanceof Uint8Array) || isUint8Array(value)
 }
 
 export const EMPTY_BYTES: Buffer = Buffer.alloc(0)

@@ -1,7 +1,7 @@
 /**
  * What a reader wants of the stream: keyspaces by name, a key range, event types. Compiled once; asked per entry.
  */
-import { type BytesLike, compareBytes } from '../base/bytes.ts'
+import { type BytesLike, compareBytes, EMPTY_BYTES } from '../base/bytes.ts'
 import {
   FLAG_OPEN_END,
   KIND_DELETE,
@@ -143,5 +143,7 @@ function prefixOf(bound: Uint8Array): number {
 }
 
 function toBytes(input: BytesLike | undefined): Uint8Array | undefined {
+  // An array whose memory was transferred away is empty, but cannot be copied.
+  if (input?.length === 0) return EMPTY_BYTES
   return typeof input === 'string' ? Buffer.from(input, 'utf8') : input
 }

@@ -16,7 +16,8 @@ export function toBytes(input: BytesLike, name: string): Uint8Array {
     }
     return input.length === 0 ? EMPTY_BYTES : Buffer.from(input, 'utf8')
   }
-  if (isBytes(input)) return input
+  // Where the memory was transferred away the length is 0 too, and most calls on such an array throw.
+  if (isBytes(input)) return input.length === 0 ? EMPTY_BYTES : input
   throw wrongType(name, 'a Uint8Array or a string', input)
 }
 

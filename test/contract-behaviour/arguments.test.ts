@@ -232,6 +232,55 @@ describe('wrong arguments', () => {
   })
 })
 
+test('what only looks like bytes is none; an array whose memory was transferred is empty', async () => {
+  const db = await memoryPlace({ mergeOperator: 'append' }).open()
+  const proxy = new Proxy(Buffer.from('abc'), {})
+  const heir: unknown = Object.create(Uint8Array.prototype)
+  for (const fake of [any(proxy), any(heir), any(new DataView(new ArrayBuffer(3)))]) {
+    for (const call of [
+      () => db.put(fake, 'v'),
+      () => db.put('k', fake),
+      () => db.put('k', 'v', { meta: fake }),
+      () => db.merge('k', fake),
+      () => db.delete(fake),
+      () => db.deleteRange(fake),
+      () => db.deleteRange('a', fake),
+      () => db.get(fake),
+      () => db.getMany([fake]),
+      () => db.has(fake),
+      () => db.compact({ start: fake }),
+    ]) {
+      expect(await rejected(call())).toBe(TYPE)
+    }
+    for (const call of [
+      () => db.getSync(fake),
+      () => db.entries({ gt: fake }),
+      () => db.entriesSync({ prefix: fake }),
+      () => db.batch().put(fake, 'v'),
+      () => db.batch().put('k', fake),
+      () => db.scanSinceSeqno(1, { range: { lte: fake } }),
+      () => db.tail({ from: 1, range: { gte: fake } }),
+    ]) {
+      expect(thrown(call)).toBe(TYPE)
+    }
+  }
+  expect(db.history().latest).toBe(0)
+  const bytes = new Uint8Array(4)
+  structuredClone(bytes, { transfer: [bytes.buffer] })
+  expect(await rejected(db.put(bytes, 'v'))).toBe(INVALID)
+  await db.put('k', bytes)
+  await db.write(db.batch().put('l', bytes), { meta: bytes })
+  expect((await db.values({ gt: bytes, gte: bytes, prefix: bytes }).all()).map(text)).toEqual([
+    '',
+    '',
+  ])
+  expect(await db.keys({ lt: bytes, lte: bytes }).all()).toEqual([])
+  expect(await db.scanSinceSeqno(1, { range: { gt: bytes } }).nextBatch()).toHaveLength(2)
+  await db.compact({ start: bytes })
+  await db.deleteRange(bytes)
+  expect(await db.keys().all()).toEqual([])
+})
+
 test('a proxy of a snapshot, a batch or a store is none', async () => {
   const db = await memoryPlace().open()
   const proxy = <T extends object>(target: T): T => new Proxy(target, {})
