@@ -12,6 +12,10 @@ export function checkLocation(
   if (location === '' || location.includes('\0')) {
     throw invalidArgument(`${name} must be a path of a directory`)
   }
+  // The operating system would get another character for it: two locations would be one directory.
+  if (!location.isWellFormed()) {
+    throw invalidArgument(`${name} has a lone surrogate, which no path has`)
+  }
 }
 
 /** Whether the directory is there. Throws INVALID_ARGUMENT when a file stands where it should be. */
