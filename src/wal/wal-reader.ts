@@ -248,8 +248,19 @@ class Replay {
       if (!link.isDurable && !(await scanLog(fs, log, logId)).hasDurableRecords) continue
       throw corruption(
         `a log is missing or its header is damaged, although ${log.path} proves that it was durable`,
-        { file: joinPath(directory, walFileName(link.number)) },
+        { file: joinPath(directory, walFileName(this.#missingBefore(log))) },
       )
+    }
+  }
+
+  /** Number of the log that a detached one continues, over others that are there: it is missing, or its header is damaged. */
+  #missingBefore(log: WalFile): number {
+    const { detached } = this.#chain
+    let { number } = log.header!.previous!
+    for (;;) {
+      const link = detached.find((one) => one.number === number)?.header?.previous
+      if (link === undefined) return number
+      number = link.number
     }
   }
 

@@ -3,11 +3,13 @@ import { VarveError } from '../../src/base/errors.ts'
 import type { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { frameRecord, sealRecord } from '../../src/record/record-frame.ts'
 import { encodeWalHeader } from '../../src/wal/wal-header.ts'
-import type { WalWriter } from '../../src/wal/wal-writer.ts'
+import { WalWriter } from '../../src/wal/wal-writer.ts'
 import { randomOf } from '../record/record-samples.ts'
+import { replayWal } from '../../src/wal/wal-reader.ts'
 import {
   commitOf,
   createLog,
+  DIRECTORY,
   LOG_ID,
   logPath,
   newDisk,
@@ -162,6 +164,119 @@ describe('recovery of a chain of logs', () => {
     fs.remove(logPath(2))
     createLog(fs, 2, { ...link, bytes: link.bytes + 1 })
     await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(1) } })
+    fs.remove(logPath(2))
+    createLog(fs, 2, { ...link, checksum: link.checksum + 1 })
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(1) } })
+  })
+
+  test('takes a log that goes on where its end is said to be, within a record, for no torn one', async () => {
+    const fs = newDisk()
+    const first = createLog(fs, 1)
+    writeCommits(first, [commitOf(1, 1)])
+    const bytes = first.size + 1
+    writeCommits(first, [commitOf(2, 1)])
+    const previous = { ...first.end, bytes, isDurable: false }
+    const header = encodeWalHeader({ logId: LOG_ID, previous })
+    sealRecord(header, 0, { fileNumber: 2, previous: 0, durableBytes: 0, seed: 0 })
+    const file = fs.create(logPath(2))
+    file.append(header, 0, header.length)
+    file.close()
+    await expect(replay(fs)).rejects.toMatchObject({
+      ...CORRUPTION,
+      details: { file: logPath(1), offset: bytes },
+    })
+  })
+
+  test('is corruption when two logs with commits continue the same one', async () => {
+    const fs = newDisk()
+    const first = createLog(fs, 1)
+    writeCommits(first, [commitOf(1, 1)])
+    await first.sync()
+    const link = { ...first.end, isDurable: true }
+    const attempt = createLog(fs, 2, link)
+    writeCommits(createLog(fs, 3, link), [commitOf(2, 1)])
+    // One that nothing was written to is an attempt that came to nothing.
+    expect(await replay(fs)).toMatchObject({ logs: [1, 3], droppedLogs: [2], lastSeqno: 2 })
+    writeCommits(attempt, [commitOf(2, 1)])
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(2) } })
+  })
+
+  test('takes no log of another store for one of its own', async () => {
+    const { fs, logs } = await threeLogs([1, 2])
+    const link = { ...logs[1]!.end, isDurable: true }
+    await logs[1]!.sync()
+    const foreign = WalWriter.create(fs, DIRECTORY, 4, { logId: 'fedcba98', previous: link })
+    writeCommits(foreign, [commitOf(5, 1)])
+    await foreign.sync()
+    expect(await replay(fs)).toMatchObject({ logs: [1, 2, 3], droppedLogs: [4], lastSeqno: 6 })
+  })
+
+  test('is proven by what a later log counts as durable, also behind damage in it', async () => {
+    const { fs, logs } = await threeLogs([3])
+    truncate(fs, 1, logs[0]!.size - 1)
+    const header = encodeWalHeader({
+      logId: LOG_ID,
+      previous: { ...logs[1]!.end, isDurable: false },
+    })
+    fs.corrupt(logPath(3), header.length + 60, Buffer.from('x'))
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(1) } })
+  })
+
+  test('is corruption when a log is missing that one further on proves durable', async () => {
+    const { fs, logs } = await threeLogs()
+    const fourth = createLog(fs, 4, logs[2])
+    writeCommits(fourth, [commitOf(7, 1)])
+    await fourth.sync()
+    writeCommits(fourth, [commitOf(8, 1)])
+    expect((await replay(fs)).lastSeqno).toBe(8)
+    fs.remove(logPath(2))
+    await expect(replay(fs)).rejects.toMatchObject({ ...CORRUPTION, details: { file: logPath(2) } })
+  })
+
+  test('asks for no log below the one that the manifest names', async () => {
+    const { fs, logs } = await threeLogs([1])
+    await logs[0]!.sync()
+    writeCommits(createLog(fs, 5), [commitOf(7, 1)])
+    createLog(fs, 6, { ...logs[0]!.end, isDurable: true })
+    for (const number of [1, 2, 3]) fs.remove(logPath(number))
+    expect(await replay(fs, { walNumber: 5, lastFlushedSeqno: 6 })).toMatchObject({
+      logs: [5],
+      droppedLogs: [6],
+      lastSeqno: 7,
+    })
+  })
+
+  test('is corruption when half of a commit is in segments', async () => {
+    const fs = newDisk()
+    writeCommits(createLog(fs, 1), [commitOf(1, 3)])
+    expect((await replay(fs, { lastFlushedSeqno: 3 })).lastSeqno).toBe(3)
+    await expect(replay(fs, { lastFlushedSeqno: 2 })).rejects.toMatchObject(CORRUPTION)
+  })
+
+  test('says of commits with operations that they are in segments, of no others', async () => {
+    const fs = newDisk()
+    const ack = commitOf(2, 0, { fields: { acks: [{ consumer: 'c', next: 2 }] } })
+    const later = commitOf(3, 0, { fields: { acks: [{ consumer: 'c', next: 3 }] } })
+    writeCommits(createLog(fs, 1), [commitOf(1, 1), ack, commitOf(2, 1), later])
+    const flushed: boolean[] = []
+    const { lastSeqno, lastTimeMs } = await replayWal(
+      { fs, directory: DIRECTORY, logId: LOG_ID, walNumber: 1, lastFlushedSeqno: 1 },
+      ({ isFlushed }) => void flushed.push(isFlushed),
+    )
+    expect(flushed).toEqual([true, false, false, false])
+    // Times are those of events.
+    expect({ lastSeqno, lastTimeMs }).toEqual({ lastSeqno: 2, lastTimeMs: 1_700_000_000_002 })
+  })
+
+  test('accepts a hole below the floor, and none at it', async () => {
+    const fs = newDisk()
+    writeCommits(createLog(fs, 1), [commitOf(1, 1), commitOf(5, 1)])
+    expect((await replay(fs, { floor: 5 })).seqnos.map(([first]) => first)).toEqual([1, 5])
+    await expect(replay(fs, { floor: 4 })).rejects.toMatchObject(CORRUPTION)
+    writeCommits(createLog(fs, 2), [commitOf(5, 1)])
+    const behind = { walNumber: 2, lastFlushedSeqno: 2 }
+    expect((await replay(fs, { ...behind, floor: 5 })).lastSeqno).toBe(5)
+    await expect(replay(fs, { ...behind, floor: 4 })).rejects.toMatchObject(CORRUPTION)
   })
 
   test('skips what is in segments, and says so', async () => {
@@ -239,8 +354,14 @@ describe('recovery after a clean close', () => {
     const replayed = await replay(fs, { cleanEnd })
     expect(replayed).toMatchObject({ lastSeqno: 6, droppedLogs: [4] })
     expect(replayed.end.number).toBe(3)
-    writeCommits(next, [commitOf(7, 1)])
+    writeCommits(next, [commitOf(7, 1), commitOf(8, 1)])
     await expect(replay(fs, { cleanEnd })).rejects.toMatchObject(CORRUPTION)
+    // The first of them is damaged: the other one is no less a commit.
+    fs.corrupt(logPath(4), next.size - 2 * commitOf(7, 1).length + 60, Buffer.from('x'))
+    await expect(replay(fs, { cleanEnd })).rejects.toMatchObject({
+      ...CORRUPTION,
+      details: { file: logPath(4) },
+    })
   })
 })
 
