@@ -129,6 +129,16 @@ describe('opening a consumer', () => {
     expect((await consumers.open('a', { from: 'now' })).position).toBe(21)
   })
 
+  test('shows in the list once it is stored', async () => {
+    const scale = { series: [], latest: 20, totalBytes: 0 }
+    const opening = consumers.open('a')
+    await turns(1)
+    expect(ledger.floorConsumers()).toHaveLength(1)
+    expect(consumers.list(scale, 1)).toEqual([])
+    await opening
+    expect(consumers.list(scale, 1)).toMatchObject([{ name: 'a', lagEvents: 20 }])
+  })
+
   test('counts for the floor while it is being stored, and begins above one that was already rising', async () => {
     records.raising = turns(2).then(() => {
       store.floor = 10
@@ -281,6 +291,40 @@ describe('batches', () => {
   })
 })
 
+describe('a ledger that is loaded anew', () => {
+  const record: ConsumerRecord = {
+    name: 'a',
+    position: 3,
+    state: 'active',
+    maxHeldBytes: 100,
+    maxIdleMs: undefined,
+    createdAt: 1,
+    lastAckAt: 7,
+  }
+
+  test('goes on with its consumers as they are recorded, and forgets acks that are not', () => {
+    start([record])
+    const entry = ledger.get('a')!
+    ledger.applyAck('a', 9, { commitLast: 20, timeMs: 8 })
+    ledger.reload([{ ...record, maxHeldBytes: 200 }])
+    expect(ledger.get('a')).toBe(entry)
+    ledger.settle(20)
+    expect(ledger.records()).toEqual([{ ...record, maxHeldBytes: 200 }])
+    ledger.applyAck('a', 5, { commitLast: undefined, timeMs: 9 })
+    ledger.settleAll()
+    expect(ledger.records()[0]).toMatchObject({ position: 5, lastAckAt: 9 })
+  })
+
+  test('tells a consumer that was dropped and created again from the one before', () => {
+    start([record, { ...record, name: 'b' }])
+    const entries = [ledger.get('a')!, ledger.get('b')!]
+    ledger.reload([{ ...record, createdAt: 2, position: 4 }])
+    expect(entries.map(({ isDropped }) => isDropped)).toEqual([true, true])
+    expect(ledger.get('a')).toMatchObject({ isDropped: false, position: 4 })
+    expect(ledger.get('b')).toBeUndefined()
+  })
+})
+
 describe('limits', () => {
   const judge = (policyFloor: number): ReturnType<Consumers['settle']> => {
     const series = Array.from({ length: 20 }, (_, i) => ({
@@ -339,6 +383,27 @@ describe('limits', () => {
     await consumers.open('a', { maxHeldBytes: 5000 })
     expect(judge(6)).toEqual([])
     expect(records.manifest[0]).toMatchObject({ maxHeldBytes: 5000 })
+  })
+
+  test('stay as they were where changing them failed', async () => {
+    await consumers.open('a', { maxHeldBytes: 1000 })
+    records.failure = new Error('disk')
+    await expect(consumers.open('a', { maxHeldBytes: 5000, maxIdleMs: 1 })).rejects.toThrow('disk')
+    records.failure = undefined
+    expect(ledger.records()[0]).toMatchObject({ maxHeldBytes: 1000, maxIdleMs: undefined })
+    expect(judge(6)).toEqual([{ consumer: 'a', usedFraction: 0.5, lost: false }])
+  })
+
+  test('hold nothing for a lost consumer, which no ack on its way moves any more', async () => {
+    await consumers.open('a')
+    consumers.loseBelow(9)
+    ledger.applyAck('a', 7, { commitLast: undefined, timeMs: records.nowMs })
+    ledger.settleAll()
+    const series = [{ seqno: 20, timeMs: 1, userBytes: 2000 }]
+    expect(consumers.list({ series, latest: 20, totalBytes: 2000 }, 9)).toMatchObject([
+      { position: 1, state: 'lost', heldBytes: 0, lastAckAt: undefined },
+    ])
+    expect(ledger.records()[0]).toMatchObject({ position: 1, state: 'lost' })
   })
 
   test('leave a lost consumer with CONSUMER_LOST for reads and acks, until it is dropped', async () => {

@@ -56,6 +56,21 @@ describe('a resume token', () => {
     }
   })
 
+  test('is one text only: other spare bits in the last character are refused', () => {
+    const refused: string[] = []
+    for (const epochId of ['e', 'ee', 'eee']) {
+      const token = encodeToken({ storeId: home.storeId, epochId, epochFirst: 1, next: 2 })
+      const bytes = Buffer.from(token, 'base64url')
+      for (const last of 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_') {
+        const text = token.slice(0, -1) + last
+        if (text === token || !Buffer.from(text, 'base64url').equals(bytes)) continue
+        refused.push(text)
+        expect(() => decodeToken(text), text).toThrow(/not canonical/)
+      }
+    }
+    expect(refused.length).toBeGreaterThan(0)
+  })
+
   test('names the epoch that gave out the last seqno its reader has seen', () => {
     const epochIdAt = (next: number): string => decodeToken(tokenAt(home, next)).epochId
     expect([1, 2, 50, 51, 90, 91, 121].map(epochIdAt)).toEqual([

@@ -306,6 +306,10 @@ describe('position, limit and batches', () => {
     await scan.next()
     expect((await scan.nextBatch(3)).map(({ seqno }) => seqno)).toEqual([2, 3, 4])
     expect((await scan.nextBatch(9)).map(({ seqno }) => seqno)).toEqual([5, 6, 7, 8])
+    expect(scan.stats.eventsDelivered).toBe(8)
+    const batches = scanSinceSeqno(store, 1)
+    await batches.nextBatch(5)
+    expect(batches.stats.eventsDelivered).toBe(5)
   })
 
   test('calls that are not awaited take their turns', async () => {
@@ -399,6 +403,28 @@ describe('filters', () => {
         else store.compact({ parts: 3, blobThreshold: 15 })
       }
     }
+  })
+
+  test('hold at the very bounds, wherever an event stands', async () => {
+    const range = { gte: 'b', lt: 'd' }
+    const store = new FakeStore()
+    for (const key of ['a', 'b', 'c', 'd']) {
+      store.commit([put(key, 'v', 1)])
+      store.flush()
+    }
+    for (const [start, end] of [
+      ['a', 'b'],
+      ['a', 'b\0'],
+      ['c', 'd'],
+      ['d', undefined],
+      ['a', undefined],
+    ] as const) {
+      store.commit([removeRange(start, end, 1)])
+    }
+    for (const key of ['a', 'b', 'c', 'd']) store.commit([put(key, 'v', 1)])
+    const found = await collect(scanSinceSeqno(store, 1, { range }))
+    expect(found.map(({ seqno }) => seqno)).toEqual([2, 3, 6, 7, 9, 11, 12])
+    expect(store.segments.map(({ opens }) => opens)).toEqual([0, 1, 1, 0])
   })
 
   test('leave segments of other keyspaces unopened', async () => {

@@ -322,6 +322,24 @@ describe('the end of the store', () => {
     expect(await follow(unread).end).toMatchObject({ code: 'VARVE_CLOSED' })
   })
 
+  test('waits for who reads on, whatever else that does between two reads', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { maxBatchEvents: 1 })
+    for (let i = 0; i < 100; i++) store.commit([put('a', '1', 1)])
+    let read = 0
+    const reading = (async () => {
+      for await (const { events } of tail) {
+        read += events.length
+        await turns(1)
+      }
+    })()
+    await turns(2)
+    store.status = 'closing'
+    await store.feed.drain()
+    expect(read).toBe(100)
+    await reading
+  })
+
   test('ends a tail that has everything without an error, also afterwards', async () => {
     const store = new FakeStore()
     store.commit([put('a', '1', 1)])
