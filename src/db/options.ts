@@ -141,6 +141,10 @@ const areOperators: Check = (value) => {
     const wrong = wrongOptionalPart(operator)
     if (wrong !== undefined) return { message: `holds an operator whose ${wrong}`, isType: true }
     if (name === '') return { message: 'holds an operator without a name' }
+    // Stored as UTF-8, it would be another name at the next open.
+    if (!name.isWellFormed()) {
+      return { message: 'holds an operator whose name has a lone surrogate' }
+    }
     if (names.has(name) || builtinOperators.has(name)) {
       return { message: `holds two operators named ${JSON.stringify(name)}, or a built-in name` }
     }

@@ -329,6 +329,7 @@ describe('open options', () => {
     ['operators', TYPE, { mergeOperators: {} }],
     ['operators item', TYPE, { mergeOperators: [1] }],
     ['operators no merge', TYPE, { mergeOperators: [{ name: 'a' }] }],
+    ['operator lone', INVALID, { mergeOperators: [{ name: 'a\ud800', merge() {} }] }],
     [
       'operator twice',
       INVALID,
