@@ -202,11 +202,16 @@ export function resolveOptions(options: OpenOptions = {}): ResolvedOptions {
     segmentBytes: options.segmentBytes ?? 64 * MIB,
     backgroundWorkers: options.backgroundWorkers ?? 1,
     leakWarningMs: options.leakWarningMs ?? 600_000,
-    history: options.history ?? DEFAULT_HISTORY,
+    history: copiedHistory(options.history ?? DEFAULT_HISTORY),
     operators,
     keyspace: pickKeyspaceOptions(options),
     signal: options.signal,
   }
+}
+
+/** The policy is asked at each flush: what the caller does to its object after the call must not change it. */
+function copiedHistory(history: HistoryPolicy): HistoryPolicy {
+  return typeof history === 'string' ? history : { ...history }
 }
 
 function pickKeyspaceOptions(options: KeyspaceOptions): KeyspaceOptions {

@@ -1,5 +1,13 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { type Keyspace, replicate, type Snapshot, Varve } from '../../src/index.ts'
+import {
+  type Environment,
+  type Keyspace,
+  type MergeOperator,
+  type OpenOptions,
+  replicate,
+  type Snapshot,
+  Varve,
+} from '../../src/index.ts'
 import { any, memoryPlace, rejected, text, thrown } from './store.ts'
 
 const TYPE = 'ERR_INVALID_ARG_TYPE'
@@ -362,6 +370,37 @@ describe('open options', () => {
   test('null options', async () => {
     expect(await rejected(Varve.open('/x', any(null)))).toBe(TYPE)
     expect(await rejected(Varve.open('/x', any(3)))).toBe(TYPE)
+  })
+  test('options are copied by the call', async () => {
+    const { fs } = memoryPlace()
+    const history = { maxBytes: 1e9 }
+    const mergeOperators: MergeOperator[] = [
+      { name: 'mine', merge: (_key, _base, operands) => Buffer.concat(operands) },
+    ]
+    const environment: Partial<Environment> = { fs, now: () => 5 }
+    const options: OpenOptions = {
+      history,
+      mergeOperators,
+      environment,
+      mergeOperator: 'mine',
+      sync: true,
+      syncIntervalMs: 0,
+    }
+    const opening = Varve.open('/data/copied', options)
+    history.maxBytes = 0
+    mergeOperators.length = 0
+    environment.fs = memoryPlace().fs
+    environment.now = () => 7
+    Object.assign(options, { mergeOperator: 'none', sync: false, readOnly: true, history: 'none' })
+    Object.assign(options, { signal: AbortSignal.abort(), unknown: 1 })
+    const db = await opening
+    await db.merge('a', 'x')
+    expect(db.history().durable).toBe(1)
+    await db.flush()
+    expect(text(await db.get('a'))).toBe('x')
+    expect(await db.scanSinceSeqno(1).nextBatch()).toMatchObject([{ timestamp: 5 }])
+    await db.close()
+    expect([...fs.files().keys()].some((file) => file.startsWith('/data/copied/'))).toBe(true)
   })
   test('undefined options and fields are as if left out', async () => {
     const place = memoryPlace()
