@@ -107,14 +107,21 @@ describe('a blob file', () => {
         'VARVE_CORRUPTION',
       ),
     ).toBe(true)
-    const reader = new BlobReader(fs.openRead(PATH), 9)
-    const shorter = { ...location, length: location.length - 1 }
-    expect(
-      hasCode(
-        failure(() => reader.readSync(shorter)),
-        'VARVE_CORRUPTION',
-      ),
-    ).toBe(true)
+    const cache = new BlockCache({ capacityBytes: 2 ** 20 })
+    for (const whole of [location, locations[2]!]) {
+      const reader = new BlobReader(fs.openRead(PATH), 9, cache)
+      const shorter = { ...whole, length: whole.length - 1 }
+      // Before and after the value is in the cache.
+      for (let round = 0; round < 2; round++) {
+        expect(
+          hasCode(
+            failure(() => reader.readSync(shorter)),
+            'VARVE_CORRUPTION',
+          ),
+        ).toBe(true)
+        reader.readSync(whole)
+      }
+    }
   })
 })
 
@@ -127,6 +134,33 @@ test('verify notices a changed byte anywhere in a blob file', async () => {
     copy.corrupt(PATH, place, Uint8Array.of(before ^ 0x20))
     const problems = await new BlobReader(copy.openRead(PATH), 9).verify(meta)
     expect(problems, `byte ${place}`).toHaveLength(1)
+  }
+})
+
+test('verify holds the file against what the manifest says of it', async () => {
+  const { fs, meta } = writeBlobs()
+  for (const wrong of [{ bytes: meta.bytes + 1 }, { frames: meta.frames + 1 }]) {
+    const problems = await new BlobReader(fs.openRead(PATH), 9).verify({ ...meta, ...wrong })
+    expect(problems, JSON.stringify(wrong)).toHaveLength(1)
+  }
+})
+
+test('a value larger than the buffer is whole, however full that is', () => {
+  const large = valueOf(2 ** 18 + 1)
+  for (let left = 0; left <= 2 * blobFrameBytes(0); left++) {
+    const fs = new MemoryFileSystem()
+    fs.makeDirectory('/store')
+    const file = fs.create(PATH)
+    const writer = new BlobWriter(file, 9)
+    const first = valueOf(2 ** 18 - writer.bytes - blobFrameBytes(0) - left)
+    const offsets = [first, large].map((value, i) => writer.append(i + 1, value, 0, value.length))
+    writer.finish()
+    file.close()
+    const reader = new BlobReader(fs.openRead(PATH), 9)
+    for (const [i, value] of [first, large].entries()) {
+      const found = reader.readSync({ file: 9, offset: offsets[i]!, length: value.length })
+      expect(found.equals(value), `${left} bytes left`).toBe(true)
+    }
   }
 })
 
