@@ -16,9 +16,16 @@ export interface CsvRecord {
 
 const RECORD_CHARACTERS_MAX = 2 ** 26
 
+/** A record of which not all lines are there yet. */
+interface OpenRecord {
+  readonly parts: string[]
+  readonly number: number
+  characters: number
+}
+
 export class CsvReader {
   readonly #separator: string
-  #open: { text: string; number: number } | undefined
+  #open: OpenRecord | undefined
 
   constructor(separator: string) {
     this.#separator = separator
@@ -27,17 +34,16 @@ export class CsvReader {
   /** The record that ends with this line; undefined when it goes on, or the line is empty. */
   take(line: Line): CsvRecord | undefined {
     const open = this.#open
-    const text = open === undefined ? line.text : `${open.text}\n${line.text}`
-    const number = open?.number ?? line.number
-    if (hasOpenQuote(text)) {
-      if (text.length > RECORD_CHARACTERS_MAX) {
-        throw new CommandError(`The quotes that open in line ${number} are never closed.`)
-      }
-      this.#open = { text, number }
+    // Only the new line is looked at: quotes that are never closed make one record of the whole rest of the file.
+    const goesOn = hasOddQuotes(line.text) !== (open !== undefined)
+    if (goesOn) {
+      this.#open = opened(open, line)
       return undefined
     }
     this.#open = undefined
+    const text = open === undefined ? line.text : [...open.parts, line.text].join('')
     if (text === '') return undefined
+    const number = open?.number ?? line.number
     const fields = splitRecord(text, this.#separator, number)
     return { fields, end: line.end, number, lastNumber: line.number }
   }
@@ -48,10 +54,22 @@ export class CsvReader {
   }
 }
 
-function hasOpenQuote(text: string): boolean {
-  let isOpen = false
-  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) isOpen = !isOpen
-  return isOpen
+/** With this line too, and its end as it stands in the file: it is part of the field. */
+function opened(open: OpenRecord | undefined, line: Line): OpenRecord {
+  const record = open ?? { parts: [], number: line.number, characters: 0 }
+  const part = `${line.text}${line.hasReturn ? '\r\n' : '\n'}`
+  record.parts.push(part)
+  record.characters += part.length
+  if (record.characters > RECORD_CHARACTERS_MAX) {
+    throw new CommandError(`The quotes that open in line ${record.number} are never closed.`)
+  }
+  return record
+}
+
+function hasOddQuotes(text: string): boolean {
+  let isOdd = false
+  for (let at = text.indexOf('"'); at >= 0; at = text.indexOf('"', at + 1)) isOdd = !isOdd
+  return isOdd
 }
 
 function splitRecord(text: string, separator: string, number: number): string[] {

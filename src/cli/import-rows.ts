@@ -120,7 +120,7 @@ class CsvRows implements RowSource {
   }
 
   readHead(text: string): void {
-    const record = this.#reader.take({ text, number: 1, end: 0 })
+    const record = this.#reader.take({ text, hasReturn: false, number: 1, end: 0 })
     if (record === undefined) throw new CommandError('The head of the CSV is more than one line.')
     this.#setColumns(record.fields)
   }

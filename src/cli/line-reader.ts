@@ -6,6 +6,8 @@ import { CommandError } from './exit-codes.ts'
 
 export interface Line {
   readonly text: string
+  /** Whether a carriage return stood before the line feed: it belongs to the text where a CSV field goes on. */
+  readonly hasReturn: boolean
   /** Counted from 1. */
   readonly number: number
   /** Offset of the byte behind it. */
@@ -43,7 +45,7 @@ export async function* readLines(
       restBytes = 0
       offset += bytes.length + 1
       from = at + 1
-      found.push({ text: withoutReturn(bytes), number: ++lines, end: offset })
+      found.push(lineOf(bytes, { number: ++lines, end: offset }))
     }
     if (from < chunk.length) {
       rest.push(chunk.subarray(from))
@@ -56,12 +58,13 @@ export async function* readLines(
   }
   if (restBytes > 0) {
     const bytes = Buffer.concat(rest)
-    yield [{ text: withoutReturn(bytes), number: lines + 1, end: offset + bytes.length }]
+    yield [lineOf(bytes, { number: lines + 1, end: offset + bytes.length })]
   }
   return undefined
 }
 
-function withoutReturn(bytes: Buffer): string {
-  const end = bytes.at(-1) === 0x0d ? bytes.length - 1 : bytes.length
-  return bytes.toString('utf8', 0, end)
+function lineOf(bytes: Buffer, place: { number: number; end: number }): Line {
+  const hasReturn = bytes.at(-1) === 0x0d
+  const text = bytes.toString('utf8', 0, hasReturn ? bytes.length - 1 : bytes.length)
+  return { text, hasReturn, ...place }
 }

@@ -82,6 +82,26 @@ describe('CSV', () => {
     expect(place.ok(['get', 'c', '1', '-k', 'notes'])).toBe('x\n')
   })
 
+  test('keeps the line ends inside of quotes as they stand', () => {
+    const csv = ['import', 'ends', '--format', 'csv', '--key', 'id', '--value', 'note']
+    place.ok(csv, 'id,note\r\n1,"one\r\n\r\ntwo"\r\n2,"three\nfour"\r\n3,"\r\n"\r\n')
+    expect(place.ok(['get', 'ends', '1', '--raw'])).toBe('one\r\n\r\ntwo')
+    expect(place.ok(['get', 'ends', '2', '--raw'])).toBe('three\nfour')
+    expect(place.ok(['get', 'ends', '3', '--raw'])).toBe('\r\n')
+  })
+
+  test('quotes that are never closed are told of soon, however much stands behind them', () => {
+    const lines = Array.from(
+      { length: 300_000 },
+      (_, i) => `${i},as long as other lines are ${i}\n`,
+    )
+    const csv = ['import', 'x', '--format', 'csv', '--key', 'id']
+    expect(place.run(csv, `id,note\n0,5" wide\n${lines.join('')}`)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('open in line 2 are never closed') as string,
+    })
+  })
+
   test('is refused where it is not one', () => {
     expect(place.run(['import', 'x', 'c.csv']).code).toBe(2)
     expect(place.run(['import', 'x', 'c.csv', '--key', 'ID'])).toMatchObject({
