@@ -88,13 +88,22 @@ class DocumentRows implements RowSource {
   finish(): void {}
 }
 
-/** Text as it is, anything else as JSON. */
+/** Text as it is, anything else as JSON. What would not come out as it stands is refused: two keys could become one. */
 function textOf(document: Record<string, unknown>, name: string, where: string): string {
   const value = Object.hasOwn(document, name) ? document[name] : undefined
   if (value === undefined || value === null) {
     throw new CommandError(`${where} has no ${JSON.stringify(name)}.`)
   }
-  return typeof value === 'string' ? value : JSON.stringify(value)
+  if (typeof value === 'string') {
+    if (value.isWellFormed()) return value
+    throw new CommandError(`${where}: ${JSON.stringify(name)} holds half of a surrogate pair.`)
+  }
+  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+    throw new CommandError(
+      `${where}: ${JSON.stringify(name)} is a number of more digits than are told apart; put it in quotes.`,
+    )
+  }
+  return JSON.stringify(value)
 }
 
 class CsvRows implements RowSource {

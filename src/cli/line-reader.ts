@@ -1,6 +1,7 @@
 /**
  * Splits a stream of bytes into lines and remembers where each one ends, so that reading can go on there another time.
  */
+import { isUtf8 } from 'node:buffer'
 import fs from 'node:fs'
 import { CommandError } from './exit-codes.ts'
 
@@ -45,7 +46,13 @@ export async function* readLines(
       restBytes = 0
       offset += bytes.length + 1
       from = at + 1
-      found.push(lineOf(bytes, { number: ++lines, end: offset }))
+      const number = ++lines
+      if (!isUtf8(bytes)) {
+        // What stands before it is read all the same.
+        yield found
+        throw notUtf8(number)
+      }
+      found.push(lineOf(bytes, { number, end: offset }))
     }
     if (from < chunk.length) {
       rest.push(chunk.subarray(from))
@@ -58,9 +65,15 @@ export async function* readLines(
   }
   if (restBytes > 0) {
     const bytes = Buffer.concat(rest)
+    if (!isUtf8(bytes)) throw notUtf8(lines + 1)
     yield [lineOf(bytes, { number: lines + 1, end: offset + bytes.length })]
   }
   return undefined
+}
+
+/** Decoded all the same, other bytes would become the same replacement characters, and keys would fall together. */
+function notUtf8(number: number): CommandError {
+  return new CommandError(`Line ${number} is not UTF-8.`)
 }
 
 function lineOf(bytes: Buffer, place: { number: number; end: number }): Line {

@@ -68,6 +68,25 @@ describe('NDJSON', () => {
   })
 })
 
+test('what cannot be told apart any more is refused, rather than made one key', () => {
+  const ids = ['import', 'apart', '--key', 'id']
+  const good = '{"id":9007199254740991}\n{"id":1.5}\n'
+  expect(place.run(ids, `${good}{"id":12345678901234567890}\n`)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('Line 3: "id" is a number') as string,
+  })
+  expect(place.ok(['scan', 'apart', '--keys-only'])).toBe('1.5\n9007199254740991\n')
+  expect(place.run(ids, '{"id":"\\ud800"}\n').stderr).toContain('Line 1: "id" holds half')
+  const latin1 = Buffer.from('id,name\n1,Zo\u00eb\n2,Zoe\n', 'latin1')
+  expect(place.run(['import', 'latin', '--format', 'csv', '--key', 'id'], latin1)).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('Line 2 is not UTF-8') as string,
+  })
+  const last = Buffer.concat([Buffer.from('{"id":"a"}\n{"id":"b'), Buffer.from([0xff])])
+  expect(place.run(['import', 'latin', '--key', 'id'], last).stderr).toContain('Line 2 is not')
+  expect(place.ok(['scan', 'latin', '--keys-only'])).toBe('a\n')
+})
+
 describe('CSV', () => {
   test('has quotes, line ends in fields, and columns by name', () => {
     place.write('c.csv', '\uFEFFid,name,note\r\n1,"Ada ""A"" L",x\r\n2,"two\nlines",\r\n')
