@@ -29,27 +29,45 @@ export function parseKey(text: string, encoding: Encoding): Buffer {
   if (encoding !== 'json') return parseValue(text, encoding, 'key')
   const parsed = parseJson(text, 'key')
   if (typeof parsed !== 'string') throw usageError('A key in json is a JSON string, in quotes.')
+  if (!parsed.isWellFormed()) throw usageError('The key holds half of a surrogate pair.')
   return Buffer.from(parsed, 'utf8')
 }
 
-/** A value given as an argument. json: checked, and stored without needless space. */
+/** A value given as an argument. json: checked, and stored without needless space, its numbers digit by digit. */
 export function parseValue(text: string, encoding: Encoding, what = 'value'): Buffer {
   switch (encoding) {
     case 'utf8':
       return Buffer.from(text, 'utf8')
     case 'hex':
-      if (!HEX.test(text)) throw usageError(`The ${what} is not hex: ${JSON.stringify(text)}`)
+      if (!HEX.test(text)) throw usageError(`The ${what} is not hex${shown(text, what)}`)
       return Buffer.from(text, 'hex')
     case 'base64':
-      if (!BASE64.test(text) && !BASE64URL.test(text)) {
-        throw usageError(`The ${what} is not base64: ${JSON.stringify(text)}`)
+      if (!BASE64.test(text) && !(BASE64URL.test(text) && text.length % 4 !== 1)) {
+        throw usageError(`The ${what} is not base64${shown(text, what)}`)
       }
       return Buffer.from(text, 'base64')
     case 'json':
-      return Buffer.from(JSON.stringify(parseJson(text, what)), 'utf8')
+      parseJson(text, what)
+      return Buffer.from(withoutSpace(text), 'utf8')
     case 'counter':
       return encodeCounter(parseCounter(text, what))
   }
+}
+
+/**
+ * A value that came on stdin: as it is in utf8, which may be any bytes; else text in the encoding, which programs that
+ * write it break into lines and end with one.
+ */
+export function parsePiped(bytes: Buffer, encoding: Encoding, what = 'value'): Buffer {
+  if (encoding === 'utf8') return bytes
+  if (!isUtf8(bytes)) throw usageError(`The ${what} on stdin is not ${encoding}.`)
+  const text = bytes.toString('utf8')
+  if (encoding === 'json') return parseValue(text, encoding, what)
+  return parseValue(
+    text.replaceAll(/\s+/g, encoding === 'counter' ? ' ' : '').trim(),
+    encoding,
+    what,
+  )
 }
 
 function parseJson(text: string, what: string): unknown {
@@ -62,9 +80,36 @@ function parseJson(text: string, what: string): unknown {
 
 function parseCounter(text: string, what: string): bigint {
   if (!/^[+-]?\d{1,19}$/.test(text)) {
-    throw usageError(`The ${what} is not a whole number: ${JSON.stringify(text)}`)
+    throw usageError(`The ${what} is not a whole number${shown(text, what)}`)
   }
   return BigInt(text.replace(/^\+/, ''))
+}
+
+/** A slip in a short one is seen at once when it is repeated; a long value is nobody's to read in a log. */
+function shown(text: string, what: string): string {
+  return what === 'key' || text.length <= 40 ? `: ${JSON.stringify(text)}` : ''
+}
+
+/** JSON that was checked, without the space between its parts: read and written anew, long numbers would be rounded. */
+function withoutSpace(json: string): string {
+  let text = ''
+  let from = 0
+  for (let at = 0; at < json.length; at++) {
+    const character = json[at]!
+    if (character === '"') {
+      at = closingQuote(json, at)
+    } else if (' \t\n\r'.includes(character)) {
+      text += json.slice(from, at)
+      from = at + 1
+    }
+  }
+  return text + json.slice(from)
+}
+
+function closingQuote(json: string, opening: number): number {
+  let at = opening + 1
+  while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1
+  return at
 }
 
 /** One line for people, with escapes where bytes are not plain text. */
@@ -74,7 +119,7 @@ export function printable(bytes: Uint8Array, encoding: Encoding): string {
   if (encoding === 'counter' && bytes.length === 8) return decodeCounter(bytes).toString()
   if (encoding === 'json' && isUtf8(bytes)) {
     const text = buffer.toString('utf8')
-    return isJson(text) ? oneLine(text) : JSON.stringify(text)
+    return isJson(text) ? withoutSpace(text) : JSON.stringify(text)
   }
   return escaped(buffer)
 }
@@ -90,7 +135,7 @@ export function toJson(bytes: Uint8Array, encoding: Encoding = 'utf8'): JsonByte
   if (!isUtf8(bytes)) return { base64: buffer.toString('base64') }
   const text = buffer.toString('utf8')
   // Only where it comes back as the same bytes: spaces, long numbers and doubled names do not.
-  if (encoding === 'json' && isJson(text) && oneLine(text) === text) {
+  if (encoding === 'json' && isJson(text) && JSON.stringify(JSON.parse(text)) === text) {
     return { json: JSON.parse(text) as unknown }
   }
   return text
@@ -122,10 +167,6 @@ function isJson(text: string): boolean {
   } catch {
     return false
   }
-}
-
-function oneLine(text: string): string {
-  return JSON.stringify(JSON.parse(text))
 }
 
 function escaped(bytes: Buffer): string {

@@ -88,7 +88,60 @@ test('put makes neither store nor keyspace unasked', () => {
   expect(place.run(['put', 's', 'a', 'b', '-k', 'new'])).toMatchObject({ code: 3 })
 })
 
+test('put and merge read stdin in the encoding named, and without one byte by byte', () => {
+  const put = (key: string, encoding: string): string[] => [
+    'put',
+    'piped',
+    key,
+    '--create',
+    '--value-encoding',
+    encoding,
+  ]
+  const hexOf = (key: string): string =>
+    place.ok(['get', 'piped', key, '-e', 'utf8', '--value-encoding', 'hex'])
+  place.ok(put('hex', 'hex'), '00ff\n')
+  expect(hexOf('hex')).toBe('00ff\n')
+  // As `base64` writes it.
+  place.ok(put('base64', 'base64'), `${'AAAA'.repeat(19)}\n/w==\n`)
+  expect(hexOf('base64')).toBe(`${'00'.repeat(57)}ff\n`)
+  place.ok(put('json', 'json'), '{ "a" : "b c" }\n')
+  expect(place.ok(['get', 'piped', 'json'])).toBe('{"a":"b c"}\n')
+  place.ok(put('utf8', 'utf8'), Buffer.from([0x0a, 0xff, 0x0a]))
+  expect(hexOf('utf8')).toBe('0aff0a\n')
+  const merge = ['merge', 'piped', 'n', '-k', 'n', '--operator', 'counter', '--create']
+  place.ok([...merge, '--value-encoding', 'counter'], '41\n')
+  expect(place.ok(['get', 'piped', 'n', '-k', 'n', '--value-encoding', 'counter'])).toBe('41\n')
+  for (const [encoding, text] of [
+    ['json', '{'],
+    ['json', Buffer.from([0x22, 0xff, 0x22])],
+    ['counter', '4 2'],
+    ['hex', 'a secret that no message may repeat, since it is a value'],
+  ] as const) {
+    const { code, stderr } = place.run(put('no', encoding), text)
+    expect(code).toBe(2)
+    expect(stderr).not.toContain('secret')
+  }
+  expect(place.run(['get', 'piped', 'no']).code).toBe(3)
+})
+
+test('json values keep their digits and names', () => {
+  const json = ['--value-encoding', 'json']
+  place.ok([
+    'put',
+    's',
+    'digits',
+    '{"n": 12345678901234567890, "n": 1e400,\t"s": "a \\" b"}',
+    ...json,
+  ])
+  const stored = '{"n":12345678901234567890,"n":1e400,"s":"a \\" b"}\n'
+  expect(place.ok(['get', 's', 'digits'])).toBe(stored)
+  expect(place.ok(['get', 's', 'digits', ...json])).toBe(stored)
+  place.ok(['delete', 's', 'digits'])
+})
+
 test('put refuses a value that is not in the encoding named', () => {
+  expect(place.run(['put', 's', 'a', 'A', '--value-encoding', 'base64']).code).toBe(2)
+  expect(place.run(['put', 's', '"\\ud800"', '1', '-e', 'json']).stderr).toContain('surrogate')
   expect(place.run(['put', 's', 'a', '{', '--value-encoding', 'json']).code).toBe(2)
   expect(place.run(['put', 's', 'a', 'one', '--value-encoding', 'counter']).code).toBe(2)
 })

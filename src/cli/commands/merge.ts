@@ -36,10 +36,11 @@ export function addMerge(program: Command, terminal: Terminal): void {
     )
     .action(async (location: string, key: string, operand: string | undefined, choice: Choice) => {
       const keyBytes = parseKey(key, keyEncodingOf(choice))
+      const encoding = valueEncodingOf(choice)
       const bytes =
         operand === undefined || operand === '-'
-          ? await readStandardInput()
-          : parseValue(operand, valueEncodingOf(choice), 'operand')
+          ? await readStandardInput(encoding, 'operand')
+          : parseValue(operand, encoding, 'operand')
       await withWriter(location, choice, async (store) => {
         const keyspace = await keyspaceToWrite(store, choice.keyspace, {
           create: choice.create === true,

@@ -31,16 +31,17 @@ export function addPut(program: Command, terminal: Terminal): void {
           'varve put ./store city:porto Porto --create',
           'in a store that is made where it is missing',
         ],
-        ['varve put ./store logo < logo.png', 'a value from a file'],
+        ['varve put ./store logo < logo.png', 'a value from a file, byte by byte'],
         [`varve put ./store user:1 '{"name": "Ada"}' --value-encoding json`, 'checked JSON'],
       ),
     )
     .action(async (location: string, key: string, value: string | undefined, choice: Choice) => {
       const keyBytes = parseKey(key, keyEncodingOf(choice))
+      const encoding = valueEncodingOf(choice)
       const bytes =
         value === undefined || value === '-'
-          ? await readStandardInput()
-          : parseValue(value, valueEncodingOf(choice))
+          ? await readStandardInput(encoding, 'value')
+          : parseValue(value, encoding)
       await withWriter(location, choice, async (store) => {
         const keyspace = await keyspaceToWrite(store, choice.keyspace, {
           create: choice.create === true,
