@@ -39,15 +39,16 @@ export async function withWriter<T>(
     history: 'all',
   }
   if (choice.role !== undefined) options.role = choice.role
-  return using(await open(location, options), run)
+  return using(await open(location, options, choice.create === false), run)
 }
 
-async function open(location: string, options: OpenOptions): Promise<Varve> {
+/** `canCreate`: the command has --create, which was not given. */
+async function open(location: string, options: OpenOptions, canCreate = false): Promise<Varve> {
   try {
     return await Varve.open(location, { ...options, environment: { logger: LOGGER } })
   } catch (error) {
     if (!hasCode(error, 'VARVE_NOT_FOUND')) throw error
-    const hint = options.readOnly === true ? '' : ' (--create makes one)'
+    const hint = canCreate ? ' (--create makes one)' : ''
     throw notFoundError(`There is no store in ${location}${hint}.`)
   }
 }

@@ -95,6 +95,7 @@ describe('changes', () => {
     expect(seqnos('--from', '0')).toEqual([1, 2, 3, 4])
     expect(seqnos('--limit', '2')).toEqual([1, 2])
     expect(seqnos('--since', '2001-01-01')).toEqual([1, 2, 3, 4])
+    expect(place.run(['changes', 's', '--since', '2001-01-01', '--from', '3']).code).toBe(2)
   })
 
   test('goes on from a token', () => {

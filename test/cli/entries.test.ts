@@ -84,7 +84,17 @@ test('put, merge and delete say the seqno, and print nothing', () => {
 })
 
 test('put makes neither store nor keyspace unasked', () => {
-  expect(place.run(['put', 'new', 'a', 'b'])).toMatchObject({ code: 3 })
+  const { code, stderr } = place.run(['put', 'new', 'a', 'b'])
+  expect(code).toBe(3)
+  expect(stderr).toContain('--create makes one')
+  for (const args of [
+    ['delete', 'new', 'a'],
+    ['compact', 'new'],
+    ['checkpoint', 'new', 'copy'],
+  ]) {
+    const outcome = { code: 3, stdout: '', stderr: 'varve: There is no store in new.\n' }
+    expect(place.run(args), args[0]).toEqual(outcome)
+  }
   expect(place.run(['put', 's', 'a', 'b', '-k', 'new'])).toMatchObject({ code: 3 })
 })
 

@@ -42,7 +42,12 @@ export function addChanges(program: Command, terminal: Terminal): void {
     .command('changes <dir>')
     .description('Print the change stream as NDJSON, one line an event (docs/ndjson.md).')
     .option('--from <place>', 'a seqno, a token, "oldest" or "now"', 'oldest')
-    .option('--since <time>', 'from what was committed at or after this time, ISO 8601')
+    .addOption(
+      new Option(
+        '--since <time>',
+        'from what was committed at or after this time, ISO 8601',
+      ).conflicts('from'),
+    )
     .option('--to <seqno>', 'the last event', wholeNumber)
     .option('-f, --follow', 'go on as the writer goes on, until Ctrl-C')
     .option('-n, --limit <count>', 'about so many events, in whole commits', wholeNumber)

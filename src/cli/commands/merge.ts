@@ -41,9 +41,10 @@ export function addMerge(program: Command, terminal: Terminal): void {
         operand === undefined || operand === '-'
           ? await readStandardInput(encoding, 'operand')
           : parseValue(operand, encoding, 'operand')
-      await withWriter(location, choice, async (store) => {
+      const create = choice.create === true
+      await withWriter(location, { ...choice, create }, async (store) => {
         const keyspace = await keyspaceToWrite(store, choice.keyspace, {
-          create: choice.create === true,
+          create,
           ...(choice.operator === undefined ? {} : { mergeOperator: choice.operator }),
         })
         const seqno = await keyspace.merge(keyBytes, bytes, { sync: choice.sync })

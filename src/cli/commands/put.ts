@@ -42,9 +42,10 @@ export function addPut(program: Command, terminal: Terminal): void {
         value === undefined || value === '-'
           ? await readStandardInput(encoding, 'value')
           : parseValue(value, encoding)
-      await withWriter(location, choice, async (store) => {
+      const create = choice.create === true
+      await withWriter(location, { ...choice, create }, async (store) => {
         const keyspace = await keyspaceToWrite(store, choice.keyspace, {
-          create: choice.create === true,
+          create,
         })
         const seqno = await keyspace.put(keyBytes, bytes, { sync: choice.sync })
         terminal.note(`seqno ${seqno}`)
