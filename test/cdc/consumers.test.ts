@@ -394,6 +394,16 @@ describe('limits', () => {
     expect(judge(6)).toEqual([{ consumer: 'a', usedFraction: 0.5, lost: false }])
   })
 
+  test('what is acked and may be lost with the power keeps no consumer from being lost', async () => {
+    await consumers.open('a')
+    ledger.applyAck('a', 9, { commitLast: 20, timeMs: records.nowMs })
+    expect(consumers.loseBelow(5)).toEqual([{ consumer: 'a', usedFraction: 1, lost: true }])
+    await consumers.open('b', { from: 3 })
+    ledger.applyAck('b', 9, { commitLast: 20, timeMs: records.nowMs })
+    ledger.settle(20)
+    expect(consumers.loseBelow(9)).toEqual([])
+  })
+
   test('hold nothing for a lost consumer, which no ack on its way moves any more', async () => {
     await consumers.open('a')
     consumers.loseBelow(9)

@@ -95,6 +95,24 @@ test('what is left of a dropped keyspace goes when its history is given up', asy
   expect([...fs.files().keys()].filter((name) => name.endsWith('.blob'))).toEqual([])
 })
 
+test('a drop that is all its memtable holds lets the keyspace go as any other', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  const temp = await db.keyspace('temp')
+  await temp.put('a', '1')
+  await db.flush()
+  await db.dropKeyspace('temp')
+  await db.flush()
+  expect((await collect(db.scanSinceSeqno(1))).map(({ keyspace }) => keyspace)).toEqual([
+    'temp',
+    'temp',
+  ])
+  await db.truncateHistory(3)
+  await db.compact()
+  await db.close()
+  expect([...fs.files().keys()].filter((name) => name.endsWith('.seg'))).toEqual([])
+})
+
 test('two opens of a new name at once make one keyspace', async () => {
   const { open } = fixture()
   const db = await open()

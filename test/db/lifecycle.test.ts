@@ -180,6 +180,34 @@ test('events tell of flushes, compactions and the floor; a listener that throws 
   await db.close()
 })
 
+test('a flush is told once a keyspace, however many segments it makes', async () => {
+  const { open } = fixture()
+  const db = await open()
+  const other = await db.keyspace('other')
+  const told: string[] = []
+  db.on('flush', ({ keyspace, entries }) => told.push(`${keyspace} ${entries}`))
+  for (let i = 0; i < 5; i++) await db.put('a', `${i}`)
+  await other.put('b', '1')
+  await db.flush()
+  expect(told).toEqual(['default 1', 'other 1'])
+  expect(db.stats().keyspaces['default']!.history).toMatchObject({ segments: 1, entries: 4 })
+  await db.close()
+})
+
+test('times do not go back over a restart, also where all events stand in segments', async () => {
+  const { open, clock } = fixture()
+  let db = await open()
+  await db.put('a', '1')
+  await db.flush()
+  await db.close()
+  clock.set(500_000)
+  db = await open()
+  await db.put('b', '2')
+  const events = await db.scanSinceSeqno(1).nextBatch()
+  expect(events.map(({ timestamp }) => timestamp)).toEqual([1_000_000, 1_000_000])
+  await db.close()
+})
+
 test('snapshots hold what they see, and say how old they are', async () => {
   const { open, clock } = fixture({ history: 'none' })
   const db = await open()

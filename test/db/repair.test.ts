@@ -96,6 +96,31 @@ test('a segment with a damaged block keeps its other blocks; the floor rises ove
   expect(await repair(fs)).toMatchObject({ filesSetAside: [], seqnosLost: [] })
 })
 
+test('a repair that was done stays done when the power is cut', async () => {
+  const { fs } = await filled()
+  const [, second] = filesOf(fs, '.seg')
+  flip(fs, second!, 2000)
+  const { filesSetAside, floor } = await repair(fs)
+  expect(filesSetAside).toHaveLength(1)
+  const after = fixture({}, fs.crash('lost'))
+  expect(after.fs.stat(`${LOCATION}/${filesSetAside[0]}`)).toBeDefined()
+  expect(after.fs.stat(second!)).toBeUndefined()
+  const db = await after.open()
+  expect(db.history().floor).toBe(floor)
+  expect(await db.verify()).toMatchObject({ ok: true })
+  await db.close()
+})
+
+test('a whole manifest that CURRENT does not name is no damage', async () => {
+  const { fs } = await filled()
+  const [manifest] = filesOf(fs, 'MANIFEST')
+  const bytes = fs.files().get(manifest!)!
+  const file = fs.create(`${LOCATION}/MANIFEST-000999`)
+  file.append(bytes, 0, bytes.length)
+  file.close()
+  expect(await repair(fs)).toMatchObject({ filesSetAside: [], seqnosLost: [], floor: 1, epoch: 1 })
+})
+
 test('a segment that is gone or cannot be opened is lost whole, the others stay', async () => {
   for (const damage of ['remove', 'footer'] as const) {
     const { open, fs } = await filled()

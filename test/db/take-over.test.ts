@@ -227,6 +227,34 @@ test('files that nobody left on purpose are gone when the store is open', async 
   await db.close()
 })
 
+test('a torn end behind the close is gone when the store is open', async () => {
+  const disk = await closedStore()
+  const manifest = disk.list(LOCATION).find((name) => name.startsWith('MANIFEST'))!
+  const path = `${LOCATION}/${manifest}`
+  // In the last record, which only says that all before it was synced.
+  const at = disk.files().get(path)!.length - 1
+  disk.corrupt(path, at, Uint8Array.of(disk.files().get(path)![at]! ^ 1))
+  const db = await open(disk)
+  expect(await db.verify()).toMatchObject({ ok: true })
+  expect(db.history()).toMatchObject({ epoch: 1, latest: 2 })
+  await db.close()
+})
+
+test('a file that cannot be removed does not refuse the open, and goes with the next one', async () => {
+  const disk = await closedStore()
+  const stray = `${LOCATION}/000999.seg`
+  const file = disk.create(stray)
+  file.append(Buffer.from('stray'), 0, 5)
+  file.close()
+  disk.inject({ operation: 'remove', file: /999/, effect: 'EIO' })
+  const db = await open(disk)
+  expect(await db.put('c', '3')).toBe(3)
+  await db.close()
+  expect(disk.stat(stray)).toBeDefined()
+  await (await open(disk)).close()
+  expect(disk.stat(stray)).toBeUndefined()
+})
+
 test('a store with nothing in its log is open before there is a new one', async () => {
   const disk = await flushedStore()
   const names = disk.list(LOCATION)

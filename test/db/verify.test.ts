@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import type { Varve } from '../../src/index.ts'
+import type { MemoryFileSystem } from '../../src/testing/index.ts'
+import { codeOf, fixture, LOCATION } from './open.ts'
+
+/** Two segments, history, a blob file, and a log. */
+async function filled(): Promise<{ db: Varve; fs: MemoryFileSystem }> {
+  const { open, fs } = fixture({ history: 'none' })
+  const db = await open()
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 100; i++) await db.put(`k${i}`, 'v'.repeat(100))
+    await db.put('large', Buffer.alloc(20_000))
+    await db.flush()
+  }
+  await db.put('in the log', '1')
+  return { db, fs }
+}
+
+test('an abort ends it with ABORTED, at once', async () => {
+  const { db } = await filled()
+  const controller = new AbortController()
+  const reason = new Error('enough')
+  let calls = 0
+  const onProgress = (): void => {
+    if (++calls === 2) controller.abort(reason)
+  }
+  const verifying = db.verify({ signal: controller.signal, onProgress })
+  await expect(verifying).rejects.toMatchObject({ code: 'VARVE_ABORTED', cause: reason })
+  expect(calls).toBe(2)
+  expect(await codeOf(() => db.verify({ signal: AbortSignal.abort() }))).toBe('VARVE_ABORTED')
+  await db.close()
+})
+
+test('it gives every descriptor back, also where it is aborted', async () => {
+  const { db, fs } = await filled()
+  await db.verify()
+  const before = fs.openFileCount
+  for (let step = 1; step < 12; step++) {
+    const controller = new AbortController()
+    let calls = 0
+    const onProgress = (): void => {
+      if (++calls === step) controller.abort()
+    }
+    await codeOf(() => db.verify({ signal: controller.signal, onProgress }))
+    expect(fs.openFileCount, `aborted at step ${step}`).toBe(before)
+  }
+  await db.close()
+})
+
+test('it keeps no file of the store', async () => {
+  const { db, fs } = await filled()
+  expect(await db.verify()).toMatchObject({ ok: true })
+  await db.deleteRange('')
+  await db.flush()
+  await db.compact()
+  expect(fs.list(LOCATION).filter((name) => /\.(seg|blob)$/.test(name))).toEqual([])
+  await db.close()
+})
