@@ -17,8 +17,10 @@ export async function sourceLineOf(location: string, store: Varve): Promise<Sour
   const version = await loadVersion(location)
   const records = version.state.keyspaces
   const isLive = livingOf(records, store.keyspaces())
-  const keyspaces: Record<string, { mergeOperator?: string }> = {}
-  for (const record of records) if (isLive(record)) keyspaces[record.name] = operatorOf(record)
+  // Entries, not assignments: a keyspace may be called __proto__.
+  const keyspaces: Record<string, { mergeOperator?: string }> = Object.fromEntries(
+    records.filter(isLive).map((record) => [record.name, operatorOf(record)]),
+  )
   const dropped = records.filter((record) => !isLive(record))
   const { storeId, epochs } = store.history()
   return {

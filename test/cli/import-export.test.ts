@@ -54,6 +54,16 @@ describe('NDJSON', () => {
     expect(place.ok(['get', 'e2', 'n', '-k', 'v', '--value-encoding', 'counter'])).toBe('8\n')
   })
 
+  test('a keyspace may have the name of a member that every object has', () => {
+    const counter = ['-k', '__proto__', '--value-encoding', 'counter']
+    place.ok(['merge', 'p', 'n', '41', ...counter, '--operator', 'counter', '--create'])
+    place.ok(['import', 'p2'], place.ok(['export', 'p']))
+    place.ok(['apply', 'p3'], place.ok(['changes', 'p']))
+    place.ok(['merge', 'p2', 'n', '1', ...counter])
+    expect(place.ok(['get', 'p2', 'n', ...counter])).toBe('42\n')
+    expect(place.ok(['get', 'p3', 'n', ...counter])).toBe('41\n')
+  })
+
   test('bad lines are named, and what stands before them is not lost', () => {
     expect(place.run(['import', 'b'], '{"key":"a","value":"1"}\nnonsense\n')).toMatchObject({
       code: 1,

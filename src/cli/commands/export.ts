@@ -130,12 +130,14 @@ async function headerOf(
   seqno: number,
 ): Promise<EntriesLine> {
   const { state } = await loadVersion(location)
-  const keyspaces: Record<string, { mergeOperator?: string }> = {}
-  for (const { name, options, droppedAt } of state.keyspaces) {
-    if (droppedAt !== undefined || !names.includes(name)) continue
-    const { mergeOperator } = options
-    keyspaces[name] = mergeOperator === undefined ? {} : { mergeOperator }
-  }
+  const named = state.keyspaces
+    .filter(({ name, droppedAt }) => droppedAt === undefined && names.includes(name))
+    .map(({ name, options: { mergeOperator } }): [string, { mergeOperator?: string }] => [
+      name,
+      mergeOperator === undefined ? {} : { mergeOperator },
+    ])
+  // Not by assignments: a keyspace may be called __proto__.
+  const keyspaces = Object.fromEntries(named)
   return { control: 'entries', format: ENTRY_FORMAT, version: 1, seqno, keyspaces }
 }
 
