@@ -434,14 +434,8 @@ test('merge operators fold, validate, and lose nothing where they fail', async (
     expect(await rejected(fails.entries().all())).toBe('VARVE_MERGE_FAILED')
     expect(await rejected(fails.getMany(['b', 'a']))).toBe('VARVE_MERGE_FAILED')
     expect(text(await fails.get('b'))).toBe('1')
-    expect(
-      (
-        await fails
-          .keys()
-          .all()
-          .catch(() => [])
-      ).length,
-    ).toBeGreaterThanOrEqual(0)
+    // Which keys there are does not depend on what they are worth.
+    expect((await fails.keys().all()).map(text)).toEqual(['a', 'b'])
     if (round === 0) await db.flush()
     if (round === 1) await db.compact()
   }
