@@ -1,24 +1,19 @@
 /**
  * The house: a file imports only from its own folder or from a lower floor. What must go up is handed down as a callback.
  */
+import fs from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { importsOf, readSources, type SourceFile } from './source-code.ts'
 
-/** The table of floors in docs/architecture.md, lowest first. */
-const FLOORS: readonly (readonly string[])[] = [
-  ['base'],
-  ['env'],
-  ['record', 'block', 'batch'],
-  ['wal', 'memtable', 'segment', 'blob'],
-  ['version'],
-  ['read', 'write'],
-  ['compaction'],
-  ['background'],
-  ['cdc'],
-  ['db'],
-  ['adapters', 'cli', 'testing'],
-]
+/** The folders of each floor, lowest first, as docs/architecture.md has them: `| floor | folders | what lives there |`. */
+const FLOORS: readonly (readonly string[])[] = fs
+  .readFileSync(new URL('../../docs/architecture.md', import.meta.url), 'utf8')
+  .split('\n')
+  .map((line) => /^\| (\d+) \| ((?:`[a-z]+\/` ?)+)\|/.exec(line))
+  .filter((row) => row !== null)
+  .toSorted(([, a], [, b]) => Number(a) - Number(b))
+  .map(([, , folders]) => folders!.match(/[a-z]+/g)!)
 
 /** Doors between neighbours on one floor, each one way. */
 const DOORS: ReadonlyMap<string, string> = new Map([
@@ -58,6 +53,11 @@ function mayImport(folder: string, target: string): boolean {
   if (folder === target || DOORS.has(`${folder} -> ${target}`)) return true
   return floorOf(target) >= 0 && floorOf(target) < floorOf(folder)
 }
+
+test('the table of floors names every folder of src, each once', () => {
+  const folders = new Set(readSources('src').map(({ path: file }) => folderOf(file)))
+  expect(FLOORS.flat().toSorted()).toEqual([...folders].filter((one) => one !== '').toSorted())
+})
 
 test('every file imports only from its own folder or a lower floor', () => {
   const files = readSources('src')

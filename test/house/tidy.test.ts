@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { codeOnly, importsOf, lineAt, readSources, type SourceFile } from './source-code.ts'
 
 /** Only these may see the clock, timers, threads, the disk and the process. */
-const DOORS = /^src\/(env|background|adapters|cli)\//
+const DOORS = /^src\/(env|background|cli)\//
 
 const FORBIDDEN_MODULES =
   /^(node:)?(fs|fs\/promises|worker_threads|child_process|cluster|net|os|process|perf_hooks|timers|timers\/promises)$/
