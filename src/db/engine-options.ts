@@ -1,5 +1,5 @@
 /**
- * What the writing half of a store is made with; `open-writer.ts` composes it.
+ * What the writing half of a store is made with; `writer-assembly.ts` composes it.
  */
 import type { JobRunner } from '../background/job-runner.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'

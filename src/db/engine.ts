@@ -48,7 +48,7 @@ export class Engine {
 
   constructor(options: EngineOptions) {
     this.#options = options
-    const { versions, logged, health, timers, tuning } = options
+    const { logged, health, timers, tuning } = options
     this.memtables = new MemtableSet(logged, (previous) => this.#nextMemtable(previous))
     this.durability = new Durability(this.memtables, {
       durable: this.memtables.latestSeqno,
@@ -80,11 +80,12 @@ export class Engine {
       onFailure: (cause) => this.#takeOverFailed(cause),
     })
     this.pipeline = this.#makePipeline()
-    if (versions.failure !== undefined) this.poison(versions.failure, 'open')
   }
 
   /** Starts what was left to do when the store was opened. */
   start(): void {
+    const { failure } = this.#options.versions
+    if (failure !== undefined) this.poison(failure, 'open')
     if (this.#takeOver.isDone) return this.#startWork()
     // Not before whoever waits for the open has gone on.
     void this.#options.timers.nextTurn().then(() => {

@@ -7,8 +7,17 @@ import type { MergeOperator } from '../base/merge-operators.ts'
 import type { KeyspaceRecord, StoredKeyspaceOptions } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { VersionSet } from '../version/version-set.ts'
-import type { KeyspaceDirectory, KeyspaceState } from './keyspace-directory.ts'
-import { checkKeyspaceOptions, type KeyspaceOptions, mergeKeyspaceOptions } from './options.ts'
+import {
+  DEFAULT_KEYSPACE_ID,
+  type KeyspaceDirectory,
+  type KeyspaceState,
+} from './keyspace-directory.ts'
+import {
+  checkKeyspaceOptions,
+  type KeyspaceOptions,
+  mergeKeyspaceOptions,
+  type ResolvedOptions,
+} from './options.ts'
 import { readOnlyError } from './writer.ts'
 
 export interface KeyspaceRegistryOptions {
@@ -135,6 +144,22 @@ export function givenOverStored(
     throw operatorMismatch(name, { stored: stored.mergeOperator, given: mergeOperator })
   }
   return mergeKeyspaceOptions(given, stored)
+}
+
+/** A keyspace as it is at an open: what the manifest says of it, what was given, and where the log says that it was dropped since. */
+export function keyspaceStateOf(
+  record: KeyspaceRecord,
+  options: Pick<ResolvedOptions, 'keyspace' | 'operators'>,
+  drops: ReadonlyMap<number, number>,
+): KeyspaceState {
+  const { id, name } = record
+  const given = id === DEFAULT_KEYSPACE_ID ? options.keyspace : {}
+  const merged = givenOverStored(name, given, record.options)
+  const droppedAt = record.droppedAt ?? drops.get(id)
+  const isDropped = droppedAt !== undefined
+  // What is left of a dropped keyspace is history, where nothing is folded.
+  const operator = isDropped ? undefined : operatorOf(name, merged, options.operators)
+  return { id, name, options: merged, operator, isDropped, droppedAt }
 }
 
 /** The operator of a keyspace; MERGE_OPERATOR_MISMATCH where it is not at hand. */

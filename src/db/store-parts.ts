@@ -1,5 +1,5 @@
 /**
- * What an open store is made of; `open-writer.ts` and `open-reader.ts` put it together.
+ * What an open store is made of; `writer-assembly.ts` and `open-reader.ts` put it together.
  */
 import type { BlockCache } from '../block/block-cache.ts'
 import type { Environment } from '../env/environment.ts'
