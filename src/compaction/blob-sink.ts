@@ -58,7 +58,7 @@ export class BlobSource {
   }
 }
 
-/** After `place`, `kind` and bytes[start, end) say what the entry holds: the value itself, or a reference. */
+/** After `place`, `kind` and bytes[start, end) say what the entry holds: the value as it came, or a reference. */
 export class BlobSink {
   readonly metas: BlobFileMeta[] = []
   kind = 0
@@ -85,7 +85,7 @@ export class BlobSink {
     this.bytes = this.#reference
   }
 
-  /** Whether `place` would do anything. */
+  /** Whether `place` would change anything. */
   concerns(kind: number, valueBytes: number): boolean {
     if ((kind & FLAG_BLOB) !== 0) return this.#rewrite.size > 0
     if (valueBytes < this.#thresholdBytes) return false
@@ -98,6 +98,7 @@ export class BlobSink {
     this.bytes = bytes
     this.start = start
     this.end = end
+    if (!this.concerns(kind, end - start)) return
     if ((kind & FLAG_BLOB) === 0) {
       this.#append(seqno, bytes, start, end)
       return

@@ -269,23 +269,9 @@ class Flush {
     const valueEnd = memtable.valueEnd(ordinal)
     const seqno = memtable.firstSeqno + ordinal
     const id = this.#commitOf[ordinal]!
-    if (blobs.concerns(kind, valueEnd - valueStart)) {
-      blobs.place(seqno, kind, arena, valueStart, valueEnd)
-      writer.add(
-        arena,
-        keyStart,
-        keyEnd,
-        seqno,
-        blobs.kind,
-        blobs.bytes,
-        blobs.start,
-        blobs.end,
-        commits,
-        id,
-      )
-    } else {
-      writer.add(arena, keyStart, keyEnd, seqno, kind, arena, valueStart, valueEnd, commits, id)
-    }
+    blobs.place(seqno, kind, arena, valueStart, valueEnd)
+    const { bytes, start, end } = blobs
+    writer.add(arena, keyStart, keyEnd, seqno, blobs.kind, bytes, start, end, commits, id)
     return valueEnd - valueStart
   }
 }
@@ -331,34 +317,9 @@ class FlushOutput implements SortedOutput {
     const { writer } = (this.#segment ??= this.#segments.open(this.#keyspace, 'key'))
     if (commitId !== NO_COMMIT) this.#tally.add(seqno)
     const blobs = this.#blobs
-    if (blobs.concerns(kind, valueEnd - valueStart)) {
-      blobs.place(seqno, kind, valueBytes, valueStart, valueEnd)
-      writer.add(
-        keyBytes,
-        keyStart,
-        keyEnd,
-        seqno,
-        blobs.kind,
-        blobs.bytes,
-        blobs.start,
-        blobs.end,
-        commits,
-        commitId,
-      )
-    } else {
-      writer.add(
-        keyBytes,
-        keyStart,
-        keyEnd,
-        seqno,
-        kind,
-        valueBytes,
-        valueStart,
-        valueEnd,
-        commits,
-        commitId,
-      )
-    }
+    blobs.place(seqno, kind, valueBytes, valueStart, valueEnd)
+    const { bytes, start, end } = blobs
+    writer.add(keyBytes, keyStart, keyEnd, seqno, blobs.kind, bytes, start, end, commits, commitId)
     if (isHeld) writer.noteHeld()
   }
 
