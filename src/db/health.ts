@@ -37,6 +37,11 @@ export class Health {
     return this.#status === 'closing' || this.#status === 'closed'
   }
 
+  /** How far a close has come. Poisoned is as good as open here: reads go on. */
+  get phase(): 'open' | 'closing' | 'closed' {
+    return this.#status === 'poisoned' ? 'open' : this.#status
+  }
+
   /** What writes are refused with after poisoning. */
   get poisonError(): VarveError | undefined {
     return this.#poison

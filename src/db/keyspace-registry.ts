@@ -4,6 +4,7 @@
  */
 import { VarveError } from '../base/errors.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'
+import { settled } from '../base/settled.ts'
 import type { KeyspaceRecord, StoredKeyspaceOptions } from '../version/store-state.ts'
 import type { Version } from '../version/version.ts'
 import type { VersionSet } from '../version/version-set.ts'
@@ -49,7 +50,7 @@ export class KeyspaceRegistry {
     const existing = this.#options.keyspaces.named(name)
     if (existing?.isDropped === false && !this.#changes(existing, options)) return existing
     const result = this.#last.then(() => this.#openInTurn(name, options))
-    this.#last = result.then(ignore, ignore)
+    this.#last = settled(result)
     return result
   }
 
@@ -203,5 +204,3 @@ export function isSameOptions(a: StoredKeyspaceOptions, b: StoredKeyspaceOptions
     a.blockBytes === b.blockBytes
   )
 }
-
-function ignore(): void {}

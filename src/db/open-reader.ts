@@ -94,7 +94,7 @@ class ReaderAssembly {
         isWriter: () => false,
         latest: () => this.#latest(),
         durable: () => this.#latest(),
-        status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
+        status: () => health.phase,
         view: () => views.changeView(),
         keyspaceName: (id) => this.#keyspaces.byId(id)?.name ?? '',
         holds,

@@ -91,26 +91,27 @@ async function openChecked(
   }
   if (options.readOnly) {
     if (!hasStore(fs, directory)) throw notFound(location)
-    return openWith(location, directory, options, environment, tuning, undefined)
+    return openWith({ location, directory, lock: undefined }, options, environment, tuning)
   }
   const lock = await fs.lock(directory)
   try {
     throwIfAborted(options.signal)
-    return await openWith(location, directory, options, environment, tuning, lock)
+    return await openWith({ location, directory, lock }, options, environment, tuning)
   } catch (error) {
     await lock.release()
     throw error
   }
 }
 
+type Place = Pick<OpenContext, 'location' | 'directory' | 'lock'>
+
 async function openWith(
-  location: string,
-  directory: string,
+  place: Place,
   options: ResolvedOptions,
   environment: Environment,
   tuning: Partial<StoreTuning>,
-  lock: DirectoryLock | undefined,
 ): Promise<Store> {
+  const { location, directory, lock } = place
   // Once: nobody else changes it from here on.
   const found = lock && storeFiles(environment.fs.list(directory))
   const exists = found === undefined || isStore(environment.fs, directory, found)
@@ -118,28 +119,39 @@ async function openWith(
   if (exists && options.errorIfExists) {
     throw new VarveError('VARVE_EXISTS', `there is a store in ${location} already`, { location })
   }
+  const context = { ...makeParts(place, options, environment, tuning), exists, found }
+  try {
+    return options.readOnly ? await openReader(context) : await openWriter(context)
+  } catch (error) {
+    context.leaks.stop()
+    await context.runner.close()
+    context.segments.close()
+    context.files.close()
+    throw error
+  }
+}
+
+function makeParts(
+  place: Place,
+  options: ResolvedOptions,
+  environment: Environment,
+  tuning: Partial<StoreTuning>,
+): Omit<OpenContext, 'exists' | 'found'> {
+  const { location, directory } = place
+  const { logger } = environment
   const { timers = createTimers(), ...numbers } = tuning
-  const files = new FileCache(environment.fs, {
-    keepOpen: options.readOnly,
-  })
+  const files = new FileCache(environment.fs, { keepOpen: options.readOnly })
   const { fs } = files
   const blockCache = new BlockCache({ capacityBytes: options.blockCacheBytes })
   const segments = new SegmentCache(files, directory, blockCache, {
     openBlob: (file, number, cache) => new BlobReader(file, number, cache),
   })
+  const diagnostics = new Diagnostics(location, () => timers.monotonicMs())
+  const { leakWarningMs } = options
   const callingThread = new InlineRunner({ fs, timers })
   const isThreaded = options.backgroundWorkers > 0 && fs.kind === 'node' && !options.readOnly
-  const diagnostics = new Diagnostics(location, () => timers.monotonicMs())
-  const leaks = new LeakWatch({
-    leakWarningMs: options.leakWarningMs,
-    now: () => environment.now(),
-    timers,
-    logger: environment.logger,
-    diagnostics,
-  })
-  const context: OpenContext = {
-    location,
-    directory,
+  return {
+    ...place,
     options,
     environment,
     timers,
@@ -149,29 +161,23 @@ async function openWith(
     segments,
     tuning: { ...compactionOptions(options), ...numbers },
     diagnostics,
-    leaks,
+    leaks: new LeakWatch({
+      leakWarningMs,
+      now: () => environment.now(),
+      timers,
+      logger,
+      diagnostics,
+    }),
     callingThread,
     runner: isThreaded
-      ? new WorkerRunner({ fs, timers, logger: environment.logger, inline: callingThread })
+      ? new WorkerRunner({ fs, timers, logger, inline: callingThread })
       : callingThread,
     deleter: new FileDeleter({
       fs,
       directory,
       timers,
-      logger: environment.logger,
+      logger,
       onRemove: ({ number }) => segments.forget(number),
     }),
-    lock,
-    exists,
-    found,
-  }
-  try {
-    return options.readOnly ? await openReader(context) : await openWriter(context)
-  } catch (error) {
-    leaks.stop()
-    await context.runner.close()
-    segments.close()
-    files.close()
-    throw error
   }
 }

@@ -182,7 +182,7 @@ class WriterAssembly {
         isWriter: () => versions.current.state.role === 'primary',
         latest: () => engine.memtables.latestSeqno,
         durable: () => engine.durability.durableSeqno,
-        status: () => (health.isClosing ? (health.status as 'closing' | 'closed') : 'open'),
+        status: () => health.phase,
         view: () => this.#views.changeView(),
         keyspaceName: (id) => keyspaces.byId(id)?.name ?? '',
         holds: this.#holds,
