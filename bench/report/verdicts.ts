@@ -1,6 +1,5 @@
 /** Holds the figures of a run against targets.ts. */
-import type { Results } from '../harness/results.ts'
-import { findCell } from '../harness/results.ts'
+import { findCell, type Results } from '../harness/results.ts'
 import { summarize } from '../harness/summary.ts'
 import { BEST_PEER, limitTargets, type RatioTarget, ratioTargets } from '../targets.ts'
 import { workloadNamed } from '../workloads/index.ts'

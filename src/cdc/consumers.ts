@@ -10,8 +10,12 @@ import { settled } from '../base/settled.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import { checkBatchesOptions, checkConsumerOptions, parseSeqno } from './change-options.ts'
 import type { ChangeSource, ConsumerStore } from './change-source.ts'
-import { AT_RISK_FRACTIONS, ConsumerEntry, consumerNotFound } from './consumer-ledger.ts'
-import type { ConsumerLedger } from './consumer-ledger.ts'
+import {
+  AT_RISK_FRACTIONS,
+  ConsumerEntry,
+  type ConsumerLedger,
+  consumerNotFound,
+} from './consumer-ledger.ts'
 import {
   bytesBetween,
   CONSUMER_HELD_BYTES_DEFAULT,

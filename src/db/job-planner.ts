@@ -6,8 +6,13 @@ import { pathToFileURL } from 'node:url'
 import type { JobRunner } from '../background/job-runner.ts'
 import { needsCallingThread } from '../background/needs-calling-thread.ts'
 import type { MergeOperator } from '../base/merge-operators.ts'
-import { fileNumberCount, type Job, type JobBase, type JobResult } from '../compaction/job.ts'
-import type { KeyspaceSettings } from '../compaction/job.ts'
+import {
+  fileNumberCount,
+  type Job,
+  type JobBase,
+  type JobResult,
+  type KeyspaceSettings,
+} from '../compaction/job.ts'
 import type { KeyspaceDirectory } from './keyspace-directory.ts'
 
 export interface JobPlannerOptions {

@@ -4,13 +4,13 @@
 import { FLAG_DROPS_KEYSPACE } from '../base/entry-kind.ts'
 import { corruption } from '../base/errors.ts'
 import {
+  type CommitFieldValues,
   commitFirstSeqno,
   commitOperations,
   commitTimeMs,
   decodeCommitFields,
   OperationCursor,
 } from '../batch/commit-decoder.ts'
-import type { CommitFieldValues } from '../batch/commit-decoder.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { Memtable } from '../memtable/memtable.ts'

@@ -1,14 +1,13 @@
 /**
  * The public reads: options checked, the view of this moment taken, the read floor called.
  */
-import type { EntryItem } from '../read/cursor.ts'
-import { type Cursor, openCursor } from '../read/cursor.ts'
+import { type Cursor, type EntryItem, openCursor } from '../read/cursor.ts'
 import type { CursorWatch } from '../read/cursor-pins.ts'
 import { openSyncIterator } from '../read/sync-iterator.ts'
 import { type DecodedRange, keyRange } from '../read/key-range.ts'
-import { contains, type KeyspaceReadSettings, lookup, lookupSync } from '../read/lookup.ts'
+import { contains, lookup, lookupSync } from '../read/lookup.ts'
 import { lookupMany } from '../read/lookup-many.ts'
-import type { ReadView } from '../read/read-view.ts'
+import type { KeyspaceReadSettings, ReadView } from '../read/read-view.ts'
 import { type BytesLike, toBound } from './arguments.ts'
 import { type KeyspaceState, keyspaceNotFound } from './keyspace-directory.ts'
 import {

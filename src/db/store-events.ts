@@ -1,11 +1,10 @@
 /**
  * The events of a store. A listener that throws is logged and disturbs neither the store nor other listeners.
  */
-import type { VarveError } from '../base/errors.ts'
+import { invalidArgument, type VarveError, wrongType } from '../base/errors.ts'
 import type { Logger } from '../env/environment.ts'
 import type { Diagnostics } from './diagnostics.ts'
 import { requireFunction } from '../base/option-check.ts'
-import { invalidArgument, wrongType } from '../base/errors.ts'
 
 /** What `on` and `off` know, by name: what happens in the background, for the program that has the store. */
 export interface StoreEvents {

@@ -1,7 +1,7 @@
 /**
  * Point lookups: the newest version of a key at a snapshot, its operands folded, its blob fetched.
  *
- * Each lookup exists in two forms. The synchronous one reads what it needs on the calling thread. The other answers at once
+ * A lookup exists in two forms. `lookupSync` reads what it needs on the calling thread. The other, as `contains`, answers at once
  * when everything is in memory, or reading is a matter of microseconds (`files.isDiskFast`); otherwise it returns a promise:
  * it waits for the block that was missing and asks again from the start, which costs little because everything before that
  * block is in memory by then.
@@ -16,8 +16,6 @@ import { attempt, ATTEMPTS_MAX, PartedValue, whenUnblocked } from './parted-valu
 import { readFailure } from './read-failure.ts'
 import type { KeyspaceReadSettings, ReadView } from './read-view.ts'
 import { ASK_MEMTABLES } from './version-walk.ts'
-
-export type { KeyspaceReadSettings } from './read-view.ts'
 
 /** The value of `key` at `snapshot`, a Buffer of the caller's own; undefined when there is none. */
 export function lookupSync(

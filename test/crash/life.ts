@@ -4,15 +4,15 @@
  * Many calls are not awaited, so that writes, syncs, flushes, compactions and the floor are under way at the same time. The
  * clock moves only while nothing is: then the model knows the time of every commit.
  */
-import type {
-  Batch,
-  ChangeScan,
-  Consumer,
-  Keyspace,
-  OpenOptions,
-  Snapshot,
+import {
+  type Batch,
+  type ChangeScan,
+  type Consumer,
+  encodeCounter,
+  type Keyspace,
+  type OpenOptions,
+  type Snapshot,
 } from '../../src/index.ts'
-import { encodeCounter } from '../../src/index.ts'
 import { openStore, type StoreTuning } from '../../src/db/open.ts'
 import type { Varve } from '../../src/db/varve.ts'
 import type { FileSystem } from '../../src/env/file-system.ts'

@@ -5,8 +5,7 @@
  * operation of the recovery or of what the store does next, and what that leaves is opened and checked in turn.
  */
 import { expect } from 'vitest'
-import type { MemoryFileSystem } from '../../src/testing/index.ts'
-import { MemoryFileSystem as Disk } from '../../src/testing/index.ts'
+import { type MemoryFileSystem, MemoryFileSystem as Disk } from '../../src/testing/index.ts'
 import { Model } from '../model/model.ts'
 import { FOLDS } from '../model/driver.ts'
 import { randomOf } from '../record/record-samples.ts'

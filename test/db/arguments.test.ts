@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Varve } from '../../src/index.ts'
-import { Varve as Store } from '../../src/index.ts'
+import { type Varve, Varve as Store } from '../../src/index.ts'
 import { MemoryFileSystem } from '../../src/testing/index.ts'
 import { codeOf, fixture, LOCATION } from './open.ts'
 

@@ -1,8 +1,7 @@
 import diagnostics from 'node:diagnostics_channel'
 import { afterEach, describe, expect, test } from 'vitest'
 import type { DiagnosticMessages, Environment } from '../../src/index.ts'
-import type { Timers } from '../../src/env/timers.ts'
-import { createTimers } from '../../src/env/timers.ts'
+import { createTimers, type Timers } from '../../src/env/timers.ts'
 import { fixture, LOCATION } from './open.ts'
 
 type Name = keyof DiagnosticMessages

@@ -1,8 +1,6 @@
 /** Opens a small store in memory, for tests. */
-import type { OpenOptions } from '../../src/index.ts'
-import type { StoreTuning } from '../../src/db/open.ts'
-import { openStore } from '../../src/db/open.ts'
-import type { Varve } from '../../src/index.ts'
+import type { OpenOptions, Varve } from '../../src/index.ts'
+import { openStore, type StoreTuning } from '../../src/db/open.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'
 
 export interface Fixture {

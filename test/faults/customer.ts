@@ -5,8 +5,12 @@
  * whole; every other rejection wrote nothing and took no seqno.
  */
 import { expect } from 'vitest'
-import type { ChangeEvent, Keyspace, OpenOptions } from '../../src/index.ts'
-import { encodeCounter } from '../../src/index.ts'
+import {
+  type ChangeEvent,
+  encodeCounter,
+  type Keyspace,
+  type OpenOptions,
+} from '../../src/index.ts'
 import { VarveError } from '../../src/base/errors.ts'
 import { openStore, type StoreTuning } from '../../src/db/open.ts'
 import type { Varve } from '../../src/db/varve.ts'

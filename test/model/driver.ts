@@ -2,18 +2,18 @@
  * Plays steps against a store and the model, and compares everything that can be seen after each.
  */
 import { expect } from 'vitest'
-import type {
-  Batch,
-  ChangeEvent,
-  ChangeScan,
-  ChangeTail,
-  HistoryPolicy,
-  Keyspace,
-  MergeOperator,
-  OpenOptions,
-  Snapshot,
+import {
+  type Batch,
+  type ChangeEvent,
+  type ChangeScan,
+  type ChangeTail,
+  encodeCounter,
+  type HistoryPolicy,
+  type Keyspace,
+  type MergeOperator,
+  type OpenOptions,
+  type Snapshot,
 } from '../../src/index.ts'
-import { encodeCounter } from '../../src/index.ts'
 import { openStore, type StoreTuning } from '../../src/db/open.ts'
 import type { Varve } from '../../src/db/varve.ts'
 import { ManualClock, MemoryFileSystem } from '../../src/testing/index.ts'

@@ -12,11 +12,11 @@ import { examples } from '../examples.ts'
 import { notFoundError, usageError } from '../exit-codes.ts'
 import {
   addEncodingOptions,
+  type EncodingChoice,
   keyEncodingOf,
   valueEncodingOf,
   wholeNumber,
 } from '../shared-options.ts'
-import type { EncodingChoice } from '../shared-options.ts'
 import type { Terminal } from '../terminal.ts'
 
 interface Choice extends EncodingChoice {

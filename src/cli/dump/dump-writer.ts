@@ -6,8 +6,6 @@ import {
   FLAG_DERIVED,
   FLAG_DROPS_KEYSPACE,
   FLAG_OPEN_END,
-} from '../../base/entry-kind.ts'
-import {
   KIND_DELETE,
   KIND_INSERT,
   KIND_MASK,

@@ -4,8 +4,9 @@ import {
   commitFirstSeqno,
   commitOperations,
   commitTimeMs,
+  decodeCommitFields,
+  OperationCursor,
 } from '../../batch/commit-decoder.ts'
-import { decodeCommitFields, OperationCursor } from '../../batch/commit-decoder.ts'
 import { corruption } from '../../base/errors.ts'
 import type { ReadableFile } from '../../env/file-system.ts'
 import { RECORD_COMMIT, RECORD_HEADER_BYTES, RECORD_SYNC_MARK } from '../../record/record-header.ts'
