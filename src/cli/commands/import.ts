@@ -51,46 +51,55 @@ export function addImport(program: Command, terminal: Terminal): void {
         ['varve import ./store big.ndjson --resume', 'may be interrupted, and run again'],
       ),
     )
-    .action(async (location: string, given: string | undefined, choice: Choice) => {
-      const file = given ?? '-'
-      const format = choice.format ?? (/\.(csv|tsv)$/i.test(file) ? 'csv' : 'ndjson')
-      if (choice.batch === 0) throw usageError('--batch must be at least 1.')
-      if (choice.separator.length !== 1) throw usageError('--separator is one character.')
-      if (format === 'csv' && choice.key === undefined)
-        throw usageError('A CSV needs --key <column>.')
-      if (choice.resume === true && file === '-') throw usageError('stdin cannot be resumed.')
-      if (file !== '-' && !fs.existsSync(file)) throw notFoundError(`There is no file ${file}.`)
-      await withWriter(location, { ...choice, create: true }, async (store) => {
-        const importer = await Importer.start(store, { file, ...choice })
-        const rows = createRowSource({ ...choice, format })
-        const size = file === '-' ? 0 : fs.statSync(file).size
-        const bar = terminal.progress('import', size)
-        try {
-          // The head of a CSV names its columns: it is read again, also when the rest was.
-          if (format === 'csv' && importer.start.offset > 0) {
-            rows.readHead(firstLine(file))
-          }
-          for await (const lines of readLines(file, importer.start)) {
-            for (const line of lines) {
-              const row = rows.take(line)
-              if (row !== undefined) await importer.add(row)
-            }
-            bar.update(lines.at(-1)!.end)
-          }
-          rows.finish()
-          await importer.finish()
-        } catch (error) {
-          await importer.stop()
-          bar.stop()
-          terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}, then:`)
-          throw error
+    .action((location: string, file: string | undefined, choice: Choice) =>
+      importFile(terminal, location, file ?? '-', choice),
+    )
+}
+
+async function importFile(
+  terminal: Terminal,
+  location: string,
+  file: string,
+  choice: Choice,
+): Promise<void> {
+  const format = choice.format ?? (/\.(csv|tsv)$/i.test(file) ? 'csv' : 'ndjson')
+  checkChoice(file, format, choice)
+  await withWriter(location, { ...choice, create: true }, async (store) => {
+    const importer = await Importer.start(store, { file, ...choice })
+    const rows = createRowSource({ ...choice, format })
+    const size = file === '-' ? 0 : fs.statSync(file).size
+    const bar = terminal.progress('import', size)
+    try {
+      // The head of a CSV names its columns: it is read again, also when the rest was.
+      if (format === 'csv' && importer.start.offset > 0) rows.readHead(firstLine(file))
+      for await (const lines of readLines(file, importer.start)) {
+        for (const line of lines) {
+          const row = rows.take(line)
+          if (row !== undefined) await importer.add(row)
         }
-        bar.stop()
-        const before =
-          importer.start.lines > 0 ? `, behind line ${countText(importer.start.lines)}` : ''
-        terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}${before}`)
-      })
-    })
+        bar.update(lines.at(-1)!.end)
+      }
+      rows.finish()
+      await importer.finish()
+    } catch (error) {
+      await importer.stop()
+      bar.stop()
+      terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}, then:`)
+      throw error
+    }
+    bar.stop()
+    const { lines } = importer.start
+    const before = lines > 0 ? `, behind line ${countText(lines)}` : ''
+    terminal.note(`imported ${amountText(importer.count, 'entry', 'entries')}${before}`)
+  })
+}
+
+function checkChoice(file: string, format: RowFormat, choice: Choice): void {
+  if (choice.batch === 0) throw usageError('--batch must be at least 1.')
+  if (choice.separator.length !== 1) throw usageError('--separator is one character.')
+  if (format === 'csv' && choice.key === undefined) throw usageError('A CSV needs --key <column>.')
+  if (choice.resume === true && file === '-') throw usageError('stdin cannot be resumed.')
+  if (file !== '-' && !fs.existsSync(file)) throw notFoundError(`There is no file ${file}.`)
 }
 
 /** Of a file that is not empty. */
