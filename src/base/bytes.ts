@@ -80,6 +80,17 @@ export function equalBytes(
 const WHOLE_LOOP_MAX = 11
 const PART_LOOP_MAX = 48
 
+/** Looked up once: to find it through a Buffer's prototypes takes 4 of the 15 ns of a small copy. */
+const ARRAY = Uint8Array.prototype
+
+/** Copies all of `source` to target[at...]; returns the position after it. The arrays must not overlap. */
+export function copyWhole(target: Uint8Array, at: number, source: Uint8Array): number {
+  const length = source.length
+  if (length <= WHOLE_LOOP_MAX) for (let i = 0; i < length; i++) target[at + i] = source[i]!
+  else ARRAY.set.call(target, source, at)
+  return at + length
+}
+
 /** Copies source[start, end) to target[at...]; returns the position after it. The arrays must not overlap. */
 export function copyBytes(
   target: Uint8Array,
@@ -93,7 +104,7 @@ export function copyBytes(
   if (length <= (isWhole ? WHOLE_LOOP_MAX : PART_LOOP_MAX)) {
     for (let i = 0; i < length; i++) target[at + i] = source[start + i]!
   } else {
-    target.set(isWhole ? source : source.subarray(start, end), at)
+    ARRAY.set.call(target, isWhole ? source : source.subarray(start, end), at)
   }
   return at + length
 }

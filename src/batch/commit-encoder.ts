@@ -4,7 +4,7 @@
  *
  * Room for the header is left at the front, so a commit without fields is never moved.
  */
-import { copyBytes, EMPTY_BYTES, writeU16, writeU32 } from '../base/bytes.ts'
+import { copyWhole, EMPTY_BYTES, writeU16, writeU32 } from '../base/bytes.ts'
 import { COMMIT_BYTES_MAX } from '../base/entry-kind.ts'
 import { invalidArgument } from '../base/errors.ts'
 import { varintBytes, writeVarint } from '../base/varint.ts'
@@ -19,9 +19,15 @@ import {
 
 const FIRST_CAPACITY = 256
 const POOLED_BYTES = 1024
+/** Longest numbers of so many bytes as varints. */
+const ONE_BYTE_MAX = 0x7f
+const TWO_BYTES_MAX = 0x3fff
 
 /** Bytes that one operation takes in a record. */
 export function operationBytes(keyspaceId: number, keyBytes: number, valueBytes: number): number {
+  if (keyspaceId <= ONE_BYTE_MAX && keyBytes <= ONE_BYTE_MAX && valueBytes <= TWO_BYTES_MAX) {
+    return (valueBytes <= ONE_BYTE_MAX ? 4 : 5) + keyBytes + valueBytes
+  }
   return (
     1 +
     varintBytes(keyspaceId) +
@@ -41,12 +47,27 @@ export function writeOperation(
   key: Uint8Array,
   value: Uint8Array,
 ): number {
+  const keyBytes = key.length
+  const valueBytes = value.length
   target[at] = kind
-  let p = writeVarint(target, at + 1, keyspaceId)
-  p = writeVarint(target, p, key.length)
-  p = writeVarint(target, p, value.length)
-  p = copyBytes(target, p, key, 0, key.length)
-  return copyBytes(target, p, value, 0, value.length)
+  let p: number
+  if (keyspaceId <= ONE_BYTE_MAX && keyBytes <= ONE_BYTE_MAX && valueBytes <= TWO_BYTES_MAX) {
+    target[at + 1] = keyspaceId
+    target[at + 2] = keyBytes
+    p = at + 4
+    if (valueBytes <= ONE_BYTE_MAX) {
+      target[at + 3] = valueBytes
+    } else {
+      target[at + 3] = (valueBytes & 0x7f) | 0x80
+      target[at + 4] = valueBytes >>> 7
+      p++
+    }
+  } else {
+    p = writeVarint(target, at + 1, keyspaceId)
+    p = writeVarint(target, p, keyBytes)
+    p = writeVarint(target, p, valueBytes)
+  }
+  return copyWhole(target, copyWhole(target, p, key), value)
 }
 
 /** Writes the header of a commit that ends at `end`: everything but seqno, time and the frame's patched parts. */
