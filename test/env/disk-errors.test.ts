@@ -43,6 +43,7 @@ test('codes are told apart', () => {
   expect(systemCode({ code: 5 })).toBeUndefined()
   expect(systemCode(null)).toBeUndefined()
   expect(isOutOfDescriptors(systemError('EMFILE', 'open', '/a'))).toBe(true)
+  expect(isOutOfDescriptors(systemError('ENFILE', 'open', '/a'))).toBe(true)
   expect(isOutOfDescriptors(systemError('EIO', 'open', '/a'))).toBe(false)
   expect(isNoSpace(systemError('ENOSPC', 'write', '/a'))).toBe(true)
   expect(isNoSpace(systemError('EIO', 'write', '/a'))).toBe(false)

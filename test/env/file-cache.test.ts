@@ -3,6 +3,7 @@ import { openFilesLimit } from '../../src/env/descriptor-limit.ts'
 import { FileCache } from '../../src/env/file-cache.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { systemCode } from '../../src/env/disk-errors.ts'
+import { systemError } from '../../src/env/system-error.ts'
 
 const target = Buffer.alloc(16)
 
@@ -113,6 +114,44 @@ test('a shortage that is not ours to mend is passed on', async () => {
   fs.inject({ operation: 'syncDirectory', times: 2, effect: 'EMFILE' })
   await expect(cache.fs.syncDirectory('/')).rejects.toMatchObject({ code: 'EMFILE' })
   expect(codeOf(() => cache.fs.openRead('/nowhere'))).toBe('ENOENT')
+})
+
+test('room is made for a list of the directory too', () => {
+  class Short extends MemoryFileSystem {
+    isShort = false
+    override list(directory: string): string[] {
+      if (!this.isShort) return super.list(directory)
+      this.isShort = false
+      throw systemError('ENFILE', 'scandir', directory)
+    }
+  }
+  const fs = new Short()
+  for (const path of ['/a', '/b']) fs.create(path).close()
+  const cache = new FileCache(fs, { openFilesMax: 100 })
+  for (const path of ['/a', '/b']) read(cache, path)
+  fs.isShort = true
+  expect(cache.fs.list('/').sort()).toEqual(['a', 'b'])
+  expect(cache.openFileCount).toBe(1)
+})
+
+test('a directory whose sync has failed is not synced again, whatever could be closed', async () => {
+  const { fs, paths } = diskWith(4)
+  const cache = new FileCache(fs, { openFilesMax: 100 })
+  for (const path of paths) read(cache, path)
+  // The next one would succeed, and what it should have made durable be gone.
+  fs.inject({ operation: 'syncDirectory', effect: 'EIO' })
+  await expect(cache.fs.syncDirectory('/')).rejects.toMatchObject({ code: 'EIO' })
+  expect(cache.openFileCount).toBe(4)
+})
+
+test('with keepOpen no file is closed to make room: it may be gone', () => {
+  const { fs, paths } = diskWith(4)
+  const cache = new FileCache(fs, { openFilesMax: 2, keepOpen: true })
+  for (const path of paths) cache.open(path)
+  for (const path of paths) fs.remove(path)
+  fs.inject({ operation: 'create', effect: 'EMFILE' })
+  expect(codeOf(() => cache.fs.create('/new'))).toBe('EMFILE')
+  for (const path of paths) expect(read(cache, path)).toBe(path)
 })
 
 test('with keepOpen every file is opened at once and survives its removal', () => {

@@ -599,4 +599,112 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     tests: ['test/db/bounded-disk.test.ts'],
   },
+  {
+    what: 'a filtered scan leaves out a segment that ends at the first wanted key',
+    file: 'src/cdc/change-filter.ts',
+    changes: [
+      [
+        'compareBytes(lastKey, 0, lastKey.length, lower, 0, lower.length) >= 0',
+        'compareBytes(lastKey, 0, lastKey.length, lower, 0, lower.length) > 0',
+      ],
+    ],
+    tests: ['test/cdc/scan.test.ts'],
+  },
+  {
+    what: 'a scan holds what it has read already',
+    file: 'src/cdc/scan.ts',
+    changes: [['this.#hold?.advance(reader.position)', 'this.#hold?.advance(this.#hold.position)']],
+    tests: ['test/cdc/scan.test.ts'],
+  },
+  {
+    what: 'a scan that has ended still listens to its signal',
+    file: 'src/cdc/scan.ts',
+    changes: [
+      ['    this.#unwatch?.()\n    this.#unwatch = undefined\n', '    this.#unwatch = undefined\n'],
+    ],
+    tests: ['test/cdc/scan.test.ts'],
+  },
+  {
+    what: 'an ack that the power may take back keeps a consumer from being lost',
+    file: 'src/cdc/consumers.ts',
+    changes: [['entry.durablePosition >= floor) continue', 'entry.position >= floor) continue']],
+    tests: ['test/cdc/consumers.test.ts'],
+  },
+  {
+    what: 'a bloom filter forgets its first keys when it grows',
+    file: 'src/segment/bloom-filter.ts',
+    changes: [['      hashes.set(this.#hashes)\n', '']],
+    tests: ['test/segment/bloom-filter.test.ts'],
+  },
+  {
+    what: 'the cover of a segment ends where its last range delete does',
+    file: 'src/segment/segment-tally.ts',
+    changes: [['compare(end, this.#coverEnd) > 0', 'compare(end, this.#coverEnd) !== 0']],
+    tests: ['test/segment/segment-tally.test.ts'],
+  },
+  {
+    what: 'verify believes what the manifest says of a segment',
+    file: 'src/segment/segment-verify.ts',
+    changes: [
+      ['if (!isSame(value, expected)) {', "if (name === 'entries' && !isSame(value, expected)) {"],
+    ],
+    tests: ['test/segment/segment-verify.test.ts'],
+  },
+  {
+    what: 'of two spans with the same end the one that does not hold it counts',
+    file: 'src/compaction/key-span.ts',
+    changes: [
+      [
+        'Number(a.isUpperIncluded) - Number(b.isUpperIncluded)',
+        'Number(b.isUpperIncluded) - Number(a.isUpperIncluded)',
+      ],
+    ],
+    tests: ['test/compaction/key-span.test.ts'],
+  },
+  {
+    what: 'history is merged across the boundary of a band',
+    file: 'src/compaction/history-picker.ts',
+    changes: [['    if (band !== bandOf(input.bands, meta.maxEventSeqno)) continue\n', '']],
+    tests: ['test/compaction/picker.test.ts'],
+  },
+  {
+    what: 'writers go on with one sealed memtable more than may wait',
+    file: 'src/db/backpressure.ts',
+    changes: [
+      [
+        'sealedMemtables().length >= SEALED_MEMTABLES_MAX',
+        'sealedMemtables().length > SEALED_MEMTABLES_MAX',
+      ],
+    ],
+    tests: ['test/db/backpressure.test.ts'],
+  },
+  {
+    what: 'a checkpoint has what a power cut may take from its store',
+    file: 'src/db/checkpoint.ts',
+    changes: [['      await source.sync()\n', '']],
+    tests: ['test/db/checkpoint.test.ts'],
+  },
+  {
+    what: 'a log of another store is taken for one of its own',
+    file: 'src/wal/wal-chain.ts',
+    changes: [['header: header.logId === log.logId ? header : undefined', 'header']],
+    tests: [WAL],
+  },
+  {
+    what: 'a missing log is forgiven where only the log after the next proves that it was durable',
+    file: 'src/wal/wal-chain.ts',
+    changes: [
+      [
+        'if (isLost || detached.has(link.number)) detached.add(number)',
+        'if (isLost) detached.add(number)',
+      ],
+    ],
+    tests: [WAL],
+  },
+  {
+    what: 'a repair puts in a commit of which half is in segments',
+    file: 'src/wal/wal-salvage.ts',
+    changes: [['if (commit.first < next || isHalf) continue', 'if (commit.first < next) continue']],
+    tests: ['test/wal/wal-salvage.test.ts'],
+  },
 ]

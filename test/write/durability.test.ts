@@ -69,6 +69,19 @@ test('a failed sync is final: all who wait are told, and none is tried again', a
   expect(advances).toEqual([])
 })
 
+test('who comes while a sync runs that fails is told with those who were before', async () => {
+  const { tables, durability, failures } = setUp()
+  tables.log()
+  tables.disk.inject({ operation: 'sync', effect: 'EIO' })
+  const first = durability.syncWritten(1)
+  tables.publish()
+  tables.commit()
+  const outcomes = await Promise.allSettled([first, durability.sync()])
+  const rejected = { status: 'rejected', reason: failures[0] }
+  expect(outcomes).toEqual([rejected, rejected])
+  expect(failures).toHaveLength(1)
+})
+
 test('a commit that is visible while the disk is at work is durable with it', async () => {
   const { tables, durability, advances } = setUp()
   tables.log(2)
