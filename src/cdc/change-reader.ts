@@ -67,6 +67,8 @@ interface HandedRun {
 
 export class ChangeReader {
   #position: number
+  /** Where the running read began. */
+  #readFrom: number
   readonly #source: ChangeSource
   readonly #filter: ChangeFilter
   readonly #guard: (position: number) => void
@@ -85,6 +87,7 @@ export class ChangeReader {
 
   constructor(options: ChangeReaderOptions) {
     this.#position = options.position
+    this.#readFrom = options.position
     this.#source = options.source
     this.#filter = options.filter
     this.#guard = options.guard
@@ -122,6 +125,7 @@ export class ChangeReader {
     if (this.#filter.isNone) this.skipTo(limits.upTo + 1)
     if (limits.endAfter <= 0) batch.endWith(this.#commit)
     this.#sizer.begin(limits.maxEvents)
+    this.#readFrom = this.#position
     while (this.#position <= batch.last && !batch.isFull) {
       this.#guard(this.#position)
       const view = this.#source.view()
@@ -333,8 +337,9 @@ export class ChangeReader {
     const { first } = this.#commit
     if (first === this.#openCommit) return true
     if (!batch.admits(this.#commit, seqno)) {
-      // Events of the commit before `seqno` did not pass this filter; the next reader may have another.
-      this.#position = Math.max(this.#position, first)
+      // Events of the commit before `seqno` did not pass this filter; the next reader may have another. They may lie in the
+      // window before, so that the position is behind them already.
+      this.#position = Math.max(this.#readFrom, first)
       return false
     }
     this.#openCommit = first
