@@ -55,6 +55,20 @@ test('a replica has the events of its source, byte for byte, and its identity', 
   await replica.close()
 })
 
+test('a replica of a source without events takes its identity all the same', async () => {
+  const source = await fixture().open()
+  const replica = await replicaFixture().open()
+  expect(await replicate(source, replica, { stopAtLatest: true })).toEqual({ latest: 0 })
+  const { storeId, epochs, sourceToken } = replica.history()
+  expect({ storeId, epochs }).toEqual({
+    storeId: source.history().storeId,
+    epochs: source.history().epochs,
+  })
+  expect(sourceToken).toBe(source.scanSinceSeqno(1).token)
+  await source.close()
+  await replica.close()
+})
+
 test('a replica goes on where it stands, follows, and stops with the signal', async () => {
   const source = await fixture().open()
   const replicas = replicaFixture()

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { VarveError } from '../../src/base/errors.ts'
 import { resolveEnvironment } from '../../src/env/environment.ts'
 import { ManualClock } from '../../src/env/manual-clock.ts'
@@ -135,4 +135,15 @@ test('timers run and are cancelled', async () => {
 test('random bytes differ', () => {
   expect(randomBytes(16)).toHaveLength(16)
   expect(randomBytes(16).equals(randomBytes(16))).toBe(false)
+})
+
+test('a timer beyond what Node can wait for runs at its longest, not at once', () => {
+  const set = vi.spyOn(globalThis, 'setTimeout')
+  try {
+    const cancel = createTimers().after(2 ** 40, () => undefined)
+    cancel()
+    expect(set.mock.calls.map(([, ms]) => ms)).toEqual([2 ** 31 - 1])
+  } finally {
+    set.mockRestore()
+  }
 })
