@@ -84,7 +84,7 @@ function timesX(value: number): number {
 }
 
 /** x^(8 * bytes). */
-function powerOfX(bytes: number): number {
+export function powerOfX(bytes: number): number {
   let result = ONE
   let square = ONE >>> 8
   for (let rest = bytes; rest > 0; rest >>>= 1) {
@@ -94,7 +94,8 @@ function powerOfX(bytes: number): number {
   return result
 }
 
-function multiply(a: number, b: number): number {
+/** Of two polynomials, in the field of the CRC. */
+export function multiply(a: number, b: number): number {
   let product = 0
   let shifted = b
   for (let bit = 31; bit >= 0; bit--) {

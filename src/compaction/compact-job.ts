@@ -18,6 +18,8 @@ import { JobFiles } from './job-files.ts'
 import { LevelOutput } from './level-output.ts'
 import { SegmentSink } from './segment-sink.ts'
 import { SortedCover } from './sorted-cover.ts'
+import { Takeover } from './takeover.ts'
+import { chooseTakeovers } from './takeover-choice.ts'
 
 /** An entry is as much work as so many bytes; a slice is about a thousand small entries. */
 const ENTRY_WORK = 256
@@ -40,6 +42,12 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
   const eventsOut = new EventTally()
   let isDone = false
   try {
+    const taken = yield* chooseTakeovers(job, inputs, snapshots)
+    const takeover = yield* Takeover.begin(segments, inputs, {
+      taken,
+      replaced: metas,
+      tally: eventsOut,
+    })
     const ranges = inputs.ranges(metas, snapshots)
     const deeper = new DeeperLevels(job.deeper)
     const history = new HistorySorter(
@@ -79,7 +87,7 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
       },
       output,
     )
-    const merge = yield* mergeOf(job, inputs)
+    const merge = yield* mergeOf(job, inputs, takeover)
     const { dropFloor } = job
     let entries = 0
     let work = 0
@@ -87,9 +95,14 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
       const entry = run.iterator
       const commitId = run.commitOf[entry.ordinal]!
       if (entry.seqno >= dropFloor && (entry.kind & FLAG_DERIVED) === 0) {
-        assert(commitId !== NO_COMMIT, 'an event at or above the drop floor has its commit')
+        assert(
+          commitId !== NO_COMMIT || !run.hasEvents,
+          'an event at or above the drop floor has its commit',
+        )
         eventsIn.add(entry.seqno)
       }
+      // The event has its home in the copy: here it is no more than a value to read.
+      if (!run.hasEvents) entry.kind |= FLAG_DERIVED
       sorter.accept(entry, run.commits, commitId, merge!.isSameKey)
       entries++
       work += ENTRY_WORK + entry.valueEnd - entry.valueStart
@@ -106,6 +119,7 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
     yield* history.flush()
     blobs.finish()
     yield* segments.settle()
+    if (takeover !== undefined) yield* takeover.finish()
     assert(
       entries === metas.reduce((sum, meta) => sum + meta.entries, 0),
       'a compaction meets every entry',
@@ -118,7 +132,10 @@ export function* compactJob(job: CompactJob, context: JobContext): JobSteps {
       added: segments.added,
       removed: metas.map((meta) => meta.number),
       blobs: blobs.metas,
-      bytesRead: metas.reduce((sum, meta) => sum + meta.bytes, 0) + source.bytesRead,
+      bytesRead:
+        metas.reduce((sum, meta) => sum + meta.bytes, 0) +
+        source.bytesRead +
+        (takeover?.bytesRead ?? 0),
       bytesWritten: files.bytesWritten,
       entries,
     }
@@ -146,12 +163,23 @@ function snapshotsWithin(
 }
 
 /** Undefined when the inputs hold nothing but range fragments. */
-function* mergeOf(job: CompactJob, inputs: InputSegments): JobSteps<ForwardMerge | undefined> {
+function* mergeOf(
+  job: CompactJob,
+  inputs: InputSegments,
+  takeover: Takeover | undefined,
+): JobSteps<ForwardMerge | undefined> {
   const upper = job.level === 0 ? job.upper.map((meta) => [meta]) : [job.upper]
   const groups = [...upper, job.lower].filter((metas) => metas.some((meta) => meta.entries > 0))
   if (groups.length === 0) return undefined
   const runs: SegmentRun[] = []
-  for (const metas of groups) runs.push(yield* SegmentRun.begin(inputs, metas))
+  for (const metas of groups) {
+    const isTaken = takeover?.has(metas[0]!) === true
+    runs.push(
+      isTaken
+        ? SegmentRun.withoutEvents(inputs, metas[0]!)
+        : yield* SegmentRun.begin(inputs, metas),
+    )
+  }
   let first: Uint8Array | undefined
   let last: Uint8Array | undefined
   for (const { firstKey, lastKey } of groups.flat()) {

@@ -8,7 +8,7 @@
  * worth a factor of 1.6 to 3.
  */
 import { compareBytes, copyBytes, equalBytes } from '../base/bytes.ts'
-import type { CommitTable } from '../base/commit-table.ts'
+import { CommitTable, NO_COMMIT } from '../base/commit-table.ts'
 import type { EntryIterator } from '../base/entry-iterator.ts'
 import type { CommitsByOrdinal, SegmentReader } from '../segment/segment-reader.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
@@ -27,6 +27,8 @@ export class SegmentRun {
   commits: CommitTable
   /** Row in `commits` by ordinal; NO_COMMIT: no event. */
   commitOf: Int32Array
+  /** False: whatever it looks like, no entry of it is an event. */
+  readonly hasEvents: boolean
   /** Entries read of the segment at hand: its metadata must agree. */
   #entries = 0
   #path = ''
@@ -44,13 +46,21 @@ export class SegmentRun {
     return new SegmentRun(source, filled, yield* reader.commitsInSteps())
   }
 
+  /** Of a segment whose events have their home elsewhere: its entries are none, and its change index is not read. */
+  static withoutEvents(source: SegmentSource, meta: SegmentMeta): SegmentRun {
+    const commitOf = new Int32Array(meta.entries).fill(NO_COMMIT)
+    return new SegmentRun(source, [meta], { commits: new CommitTable(1), commitOf }, false)
+  }
+
   private constructor(
     source: SegmentSource,
     metas: readonly SegmentMeta[],
     first: CommitsByOrdinal,
+    hasEvents = true,
   ) {
     this.#source = source
     this.#metas = metas
+    this.hasEvents = hasEvents
     const { iterator, commits, commitOf } = this.#open(first)
     this.iterator = iterator
     this.commits = commits

@@ -27,7 +27,8 @@ function smallByBand(
 ): SegmentMeta[][] {
   const bands = new Map<number, SegmentMeta[]>()
   for (const meta of history) {
-    // 'key': the live segments of a dropped keyspace, which never grow in number.
+    // 'key': the live segments of a dropped keyspace, which never grow in number, and what compactions took over as it was, which is
+    // not small (takeover-choice.ts).
     if (meta.events === 0 || meta.order === 'key' || input.busy.has(meta.number)) continue
     if (meta.bytes >= input.options.segmentBytes / 2) continue
     const band = bandOf(input.bands, meta.minEventSeqno)
@@ -40,7 +41,7 @@ function smallByBand(
 }
 
 /** Index of the band that holds the seqno: the number of boundaries at or below it. */
-function bandOf(bands: readonly number[], seqno: number): number {
+export function bandOf(bands: readonly number[], seqno: number): number {
   let low = 0
   let high = bands.length
   while (low < high) {

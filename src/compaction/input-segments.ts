@@ -22,12 +22,16 @@ export class InputSegments implements SegmentSource {
   open(meta: SegmentMeta): SegmentReader {
     const open = this.#open.get(meta.number)
     if (open !== undefined) return open.reader
-    const path = joinPath(this.#directory, segmentFileName(meta.number))
-    const file = this.#context.fs.openRead(path)
+    const file = this.openFile(meta)
     const reader = new SegmentReader(file, meta, undefined)
     this.#open.set(meta.number, { reader, file })
     reader.openSync()
     return reader
+  }
+
+  /** Its file by itself, which the caller closes. */
+  openFile(meta: SegmentMeta): ReadableFile {
+    return this.#context.fs.openRead(joinPath(this.#directory, segmentFileName(meta.number)))
   }
 
   done(meta: SegmentMeta): void {

@@ -59,6 +59,8 @@ export interface CompactJob extends JobBase {
   readonly overlapBytesMax: number
   /** Values that live in these blob files are copied to a new one. */
   readonly rewriteBlobFiles: readonly number[]
+  /** Inputs of level 0 may become history as they are: see takeover.ts. Only where `upper` are a level 0, with disjoint seqnos. */
+  readonly mayTakeOver: boolean
 }
 
 /** Merges history segments of one keyspace into few. */

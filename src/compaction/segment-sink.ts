@@ -4,6 +4,8 @@
  */
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
 import type { WritableFile } from '../env/file-system.ts'
+import type { SegmentOrigin } from '../segment/segment-footer.ts'
+import type { SegmentMeta } from '../segment/segment-meta.ts'
 import { SegmentWriter } from '../segment/segment-writer.ts'
 import type { AddedSegment, JobSteps, KeyspaceSettings } from './job.ts'
 import type { JobFiles } from './job-files.ts'
@@ -23,6 +25,8 @@ export class SegmentSink {
   readonly added: AddedSegment[] = []
   /** Events in the change indexes of what was added. */
   events = 0
+  /** Goes into the footers of all that is opened from then on. */
+  origin: SegmentOrigin | undefined
   readonly #files: JobFiles
   readonly #closed: ClosedSegment[] = []
 
@@ -39,8 +43,21 @@ export class SegmentSink {
       blockBytes: keyspace.blockBytes,
       compression: keyspace.compression,
       bloomBitsPerKey: keyspace.bloomBitsPerKey,
+      origin: this.origin,
     })
     return { keyspaceId: keyspace.id, file, writer }
+  }
+
+  /** A file for the copy of another segment. */
+  openCopy(): { readonly number: number; readonly file: WritableFile } {
+    return this.#files.createSegment()
+  }
+
+  /** The copy is written to its end, and is history. `settle` syncs and closes it. */
+  addCopy(file: WritableFile, meta: SegmentMeta): void {
+    this.#files.complete(file)
+    this.events += meta.events
+    this.added.push({ keyspaceId: meta.keyspaceId, level: 'history', meta })
   }
 
   /** No more entries. */
@@ -50,7 +67,7 @@ export class SegmentSink {
   }
 
   /** See JobFiles: what was written of an open segment may go to the disk while the job goes on. */
-  syncAhead(segment: OpenSegment): void {
+  syncAhead(segment: { readonly file: WritableFile }): void {
     this.#files.syncAhead(segment.file)
   }
 

@@ -250,6 +250,7 @@ export class Compactor {
       deeper: levels.slice(pick.outputLevel + 1).map((level) => overlapping(level, span)),
       overlapBytesMax: tuning.overlapBytesMax,
       rewriteBlobFiles: [...sparseBlobs({ ...this.#input(), options: tuning })],
+      mayTakeOver: true,
     }
   }
 

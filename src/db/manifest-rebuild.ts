@@ -13,6 +13,7 @@ import { type FileType, joinPath, parseFileName } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { randomBytes } from '../env/random.ts'
 import { readFooterSteps } from '../segment/opened-segment.ts'
+import type { SegmentFooter } from '../segment/segment-footer.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { salvageEntries } from '../segment/segment-salvage.ts'
 import { FileLifetimes } from '../version/file-lifetimes.ts'
@@ -24,6 +25,7 @@ import { Version } from '../version/version.ts'
 import type { Place } from '../version/version-edit.ts'
 import { listLogs } from '../wal/wal-chain.ts'
 import { findLogId, salvageWal } from '../wal/wal-salvage.ts'
+import { segmentsToLeave } from './job-survey.ts'
 import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID } from './keyspace-directory.ts'
 import { mergeKeyspaceOptions } from './options.ts'
 import { recoveredKeyspace } from './repaired-state.ts'
@@ -39,13 +41,20 @@ export async function rebuildManifest(
   const drops = new Map<number, number>()
   const damagedPaths = manifests.map(({ path }) => path)
   const files = pathsOf(fs, directory, 'segment')
+  const footers = new Map<string, SegmentFooter>()
   for (const { path, number } of files) {
-    const meta = await footerOf(fs, path, number)
-    if (meta === undefined) {
+    const footer = await footerOf(fs, path, number)
+    if (footer === undefined) damagedPaths.push(path)
+    else footers.set(path, footer)
+  }
+  const left = segmentsToLeave([...footers.values()], new Set(files.map(({ number }) => number)))
+  for (const [path, { meta, origin }] of footers) {
+    if (left.has(meta.number)) {
       damagedPaths.push(path)
       continue
     }
-    segments.push([meta, meta.order === 'seqno' ? 'history' : 0])
+    const isHistory = meta.order === 'seqno' || origin?.isHistory === true
+    segments.push([meta, isHistory ? 'history' : 0])
     if (meta.order === 'seqno') await noteDrops(fs, path, meta, drops)
   }
   const blobs = new Map<number, BlobFileMeta>()
@@ -164,11 +173,11 @@ async function footerOf(
   fs: FileSystem,
   path: string,
   number: number,
-): Promise<SegmentMeta | undefined> {
+): Promise<SegmentFooter | undefined> {
   const file = fs.openRead(path)
   try {
-    const { meta } = await runReads(file, readFooterSteps(file.path, file.size))
-    return meta.number === number ? meta : undefined
+    const footer = await runReads(file, readFooterSteps(file.path, file.size))
+    return footer.meta.number === number ? footer : undefined
   } catch (error) {
     if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
     return undefined

@@ -348,7 +348,7 @@ class Repair {
         surveyed.add(blob.number)
       }
     }
-    for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta)
+    for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta, one.level)
     return { additions, blobs, merged: [], lastTimeMs: 0 }
   }
 

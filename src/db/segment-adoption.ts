@@ -16,6 +16,7 @@ import { blobFileName, joinPath, segmentFileName } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { readFooterSteps } from '../segment/opened-segment.ts'
 import { runReads } from '../block/read-fully.ts'
+import type { SegmentFooter, SegmentOrigin } from '../segment/segment-footer.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { salvageEvents } from '../segment/segment-salvage.ts'
 import { verifySegment } from '../segment/segment-verify.ts'
@@ -57,12 +58,14 @@ export async function adoptSegment(
   const { fs, directory, floor, census } = options
   const file = fs.openRead(joinPath(directory, segmentFileName(number)))
   try {
-    const meta = await wholeMeta(file, number)
-    if (meta === undefined) return 'useless'
+    const footer = await wholeFooter(file, number)
+    if (footer === undefined) return 'useless'
+    const { meta, origin } = footer
+    if (origin !== undefined && isSplit(options, origin)) return 'unplaced'
     const events = await salvageEvents(file, floor)
     const seqnos = events?.seqnos.subarray(0, events.count) ?? new Float64Array(0)
     const known = seqnos.reduce((count, seqno) => count + (census.has(seqno) ? 1 : 0), 0)
-    const level = placeFor(options, meta)
+    const level = placeFor(options, footer)
     if (known === seqnos.length && (known > 0 || level === 'history')) return 'useless'
     if (known > 0) return 'unplaced'
     const blobs = await blobsOf(options, meta)
@@ -84,24 +87,32 @@ export function isReplaced(
   return adopted.some((one) => one.meta.number > vanished.meta.number && doMeet(one, vanished))
 }
 
-async function wholeMeta(
+async function wholeFooter(
   file: ReturnType<FileSystem['openRead']>,
   number: number,
-): Promise<SegmentMeta | undefined> {
+): Promise<SegmentFooter | undefined> {
   try {
-    const { meta } = await runReads(file, readFooterSteps(file.path, file.size))
+    const footer = await runReads(file, readFooterSteps(file.path, file.size))
+    const { meta } = footer
     if (meta.number !== number || (await verifySegment(file, meta)).length > 0) return undefined
-    return meta
+    return footer
   } catch (error) {
     if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
     return undefined
   }
 }
 
-function placeFor(options: AdoptionOptions, meta: SegmentMeta): Place | undefined {
+/** Of what the job read something is there and something is gone: then it came to its end, and its outputs count, not those. */
+function isSplit({ additions }: AdoptionOptions, { inputs }: SegmentOrigin): boolean {
+  const present = new Set(additions.map(({ meta }) => meta.number))
+  const left = inputs.filter((number) => present.has(number)).length
+  return left > 0 && left < inputs.length
+}
+
+function placeFor(options: AdoptionOptions, { meta, origin }: SegmentFooter): Place | undefined {
   const { additions, vanished, firstLoggedSeqno } = options
   if (meta.maxSeqno >= firstLoggedSeqno) return undefined
-  if (meta.order === 'seqno') return 'history'
+  if (meta.order === 'seqno' || origin?.isHistory === true) return 'history'
   const { keyspaceId } = meta
   const own = { keyspaceId, level: 0 as const, meta }
   const replaced = vanished.flatMap((one) =>

@@ -89,7 +89,7 @@ export class SegmentRepair {
     this.filesRead++
     if (fs.stat(path) === undefined) {
       this.isDamaged = true
-      this.lose(meta)
+      this.lose(meta, place)
       return
     }
     const file = fs.openRead(path)
@@ -149,6 +149,7 @@ export class SegmentRepair {
       blockBytes: 2048,
       compression: 'none',
       bloomBitsPerKey: 10,
+      origin: place === 'history' ? { isHistory: true, closing: number, inputs: [] } : undefined,
     })
     const kept = new Uint8Array(meta.entries)
     try {
@@ -182,13 +183,13 @@ export class SegmentRepair {
         fs.remove(path)
       }
       if (ranges.count < meta.rangeFragments || (await this.#hasUntold(file, kept))) {
-        this.#loseState(meta)
+        this.#loseState(meta, place)
       }
     } catch (error) {
       output.close()
       fs.remove(path)
       if (!hasCode(error, 'VARVE_CORRUPTION')) throw error
-      this.lose(meta)
+      this.lose(meta, place)
     }
   }
 
@@ -220,16 +221,16 @@ export class SegmentRepair {
   }
 
   /** All of it is gone. */
-  lose(meta: SegmentMeta): void {
+  lose(meta: SegmentMeta, place: Place): void {
     const { floor } = this.#options
     const isAllEvents =
       meta.entries === meta.events && meta.rangeFragments === 0 && meta.minEventSeqno >= floor
-    if (!isAllEvents) this.#loseState(meta)
+    if (!isAllEvents) this.#loseState(meta, place)
   }
 
-  #loseState({ order, minSeqno, maxSeqno }: SegmentMeta): void {
+  #loseState({ minSeqno, maxSeqno }: SegmentMeta, place: Place): void {
     // History serves the stream alone, and the census knows what that lacks.
-    if (order === 'key') this.uncertain.push({ from: minSeqno, to: maxSeqno })
+    if (place !== 'history') this.uncertain.push({ from: minSeqno, to: maxSeqno })
   }
 
   #path(name: string): string {

@@ -182,6 +182,8 @@ async function mergeAll(
         deeper: [],
         overlapBytesMax: Number.POSITIVE_INFINITY,
         rewriteBlobFiles: [],
+        // They are of any level.
+        mayTakeOver: false,
       },
       new Map(),
       signal === undefined ? {} : { signal },

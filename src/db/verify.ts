@@ -6,6 +6,7 @@ import { blobFileName, joinPath, segmentFileName, walFileName } from '../env/fil
 import { systemCode } from '../env/disk-errors.ts'
 import type { FileSystem, ReadableFile } from '../env/file-system.ts'
 import { BlobReader } from '../blob/blob-reader.ts'
+import { readSegmentFooter } from '../segment/opened-segment.ts'
 import { verifySegment } from '../segment/segment-verify.ts'
 import { type LogProblem, type LogToVerify, verifyLog } from '../wal/wal-verify.ts'
 import { verifyManifest } from '../version/manifest-verify.ts'
@@ -100,6 +101,7 @@ class Verification {
     const { fs, directory, manifestPath } = this.#target
     const logs = this.#target.logs()
     const segments = version.segments()
+    const isLive = new Set([...version.keyspaces.values()].flatMap(({ levels }) => levels.flat()))
     const blobs = [...version.blobs.values()]
     for (const { bytes } of [...segments, ...blobs, ...logs]) this.#total += bytes
     this.#checkAborted()
@@ -117,7 +119,8 @@ class Verification {
       await this.#file(path, async () => {
         const file = this.#target.open(path)
         try {
-          return await verifySegment(file, meta, this.#onBytes)
+          const problems = await verifySegment(file, meta, this.#onBytes)
+          return problems.length > 0 || !isLive.has(meta) ? problems : misplaced(file)
         } finally {
           file.close()
         }
@@ -208,4 +211,10 @@ class Verification {
     const { signal } = this.#options
     if (signal?.aborted === true) throw aborted(signal)
   }
+}
+
+/** A good segment of a level that says of itself that it is history: what is in it was moved on, or deleted. */
+function misplaced(file: ReadableFile): { message: string }[] {
+  const isHistory = readSegmentFooter(file).origin?.isHistory === true
+  return isHistory ? [{ message: 'a segment of history stands among those that are read' }] : []
 }

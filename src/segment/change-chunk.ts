@@ -38,6 +38,7 @@ import { NO_GAPS, readRice, RICE_PARAMETER_MAX, ricePacking, writeGaps } from '.
 export const CHUNK_EVENTS = 2048
 const ASCENDING = 0x80
 const COMMIT_STRIDE = 32
+const OTHER_SEQNOS = 'a chunk holds other seqnos than the directory says'
 
 /**
  * Events in seqno order. What is needed once a commit only stays in the order in which the events were collected:
@@ -222,6 +223,72 @@ export interface ChunkBounds {
   readonly entries: number
 }
 
+/** What stands before the bits. */
+interface ChunkHead {
+  /** Rice parameter of the gaps. */
+  readonly parameter: number
+  readonly packing: number
+  readonly base: number
+  readonly timeMs: number
+  readonly metas: readonly Buffer[]
+  /** Stands on the gaps. */
+  readonly bits: BitReader
+  readonly ordinalsAt: number
+}
+
+/** Only the seqnos of the chunk's events, into the front of `seqnos`. */
+export function decodeSeqnos(reader: ByteReader, bounds: ChunkBounds, seqnos: Float64Array): void {
+  readSeqnos(reader, bounds, readHead(reader, bounds), seqnos, 0, bounds.lastSeqno)
+}
+
+function readHead(reader: ByteReader, bounds: ChunkBounds): ChunkHead {
+  const count = reader.varint()
+  if (count !== bounds.events)
+    reader.fail(`a chunk has ${count} events instead of ${bounds.events}`)
+  if (reader.varint() !== bounds.firstSeqno) reader.fail(OTHER_SEQNOS)
+  const parameter = reader.u8()
+  const packing = reader.u8()
+  const base = reader.bounded(bounds.entries, 'base ordinal')
+  const timeMs = reader.bounded(U48_MAX, 'time')
+  const metaCount = reader.bounded(Math.min(count, reader.remaining), 'number of metas')
+  const metas: Buffer[] = []
+  for (let i = 0; i < metaCount; i++) {
+    metas.push(reader.take(reader.bounded(META_BYTES_MAX, 'length of a meta')))
+  }
+  const gapBits = reader.bounded(8 * reader.remaining, 'bits of the gaps')
+  const bits = new BitReader(reader.bytes, reader.position, reader.end)
+  const ordinalsAt = bits.position + gapBits
+  if (parameter !== NO_GAPS && parameter > RICE_PARAMETER_MAX) {
+    reader.fail('gaps of seqnos have no known form')
+  }
+  return { parameter, packing, base, timeMs, metas, bits, ordinalsAt }
+}
+
+/** Those up to `upTo`, from row `at` on; returns their number. */
+function readSeqnos(
+  reader: ByteReader,
+  bounds: ChunkBounds,
+  { parameter, bits, ordinalsAt }: ChunkHead,
+  seqnos: Float64Array,
+  at: number,
+  upTo: number,
+): number {
+  const isWhole = upTo >= bounds.lastSeqno
+  const end = at + bounds.events
+  let seqno = bounds.firstSeqno
+  let last = seqno
+  let row = at
+  while (row < end && seqno <= upTo) {
+    seqnos[row++] = seqno
+    last = seqno
+    if (row < end) seqno += parameter === NO_GAPS ? 1 : 1 + readRice(bits, parameter)
+  }
+  if (bits.isBeyondEnd) reader.fail('gaps of seqnos are cut off')
+  if (isWhole && (row < end || last !== bounds.lastSeqno)) reader.fail(OTHER_SEQNOS)
+  if (isWhole && bits.position !== ordinalsAt) reader.fail('gaps of seqnos end elsewhere')
+  return row - at
+}
+
 /**
  * Decodes the chunk that `reader` stands on into `target` from row `at`: its events up to `upTo`, and returns their number. A
  * commit that goes on from the row before keeps its id. What is wrong behind them is only seen when all are asked for.
@@ -233,43 +300,13 @@ export function decodeChunk(
   at: number,
   upTo: number,
 ): number {
-  const count = reader.varint()
-  if (count !== bounds.events)
-    reader.fail(`a chunk has ${count} events instead of ${bounds.events}`)
-  const firstSeqno = reader.varint()
-  const parameter = reader.u8()
-  const packing = reader.u8()
-  const base = reader.bounded(bounds.entries, 'base ordinal')
-  let timeMs = reader.bounded(U48_MAX, 'time')
-  const metaCount = reader.bounded(Math.min(count, reader.remaining), 'number of metas')
-  const metas: Buffer[] = []
-  for (let i = 0; i < metaCount; i++) {
-    metas.push(reader.take(reader.bounded(META_BYTES_MAX, 'length of a meta')))
-  }
-  const gapBits = reader.bounded(8 * reader.remaining, 'bits of the gaps')
-  const bits = new BitReader(reader.bytes, reader.position, reader.end)
-  const ordinalsAt = bits.position + gapBits
+  const head = readHead(reader, bounds)
+  const { packing, base, metas, bits, ordinalsAt } = head
+  const metaCount = metas.length
+  let { timeMs } = head
   const isWhole = upTo >= bounds.lastSeqno
-  let end = at + count
-
   const { seqnos, ordinals, commitIds, commits } = target
-  if (parameter !== NO_GAPS && parameter > RICE_PARAMETER_MAX) {
-    reader.fail('gaps of seqnos have no known form')
-  }
-  let seqno = firstSeqno
-  let last = firstSeqno
-  let row = at
-  while (row < end && seqno <= upTo) {
-    seqnos[row++] = seqno
-    last = seqno
-    if (row < end) seqno += parameter === NO_GAPS ? 1 : 1 + readRice(bits, parameter)
-  }
-  if (bits.isBeyondEnd) reader.fail('gaps of seqnos are cut off')
-  if (firstSeqno !== bounds.firstSeqno || (isWhole && (row < end || last !== bounds.lastSeqno))) {
-    reader.fail('a chunk holds other seqnos than the directory says')
-  }
-  if (isWhole && bits.position !== ordinalsAt) reader.fail('gaps of seqnos end elsewhere')
-  end = row
+  const end = at + readSeqnos(reader, bounds, head, seqnos, at, upTo)
   bits.position = ordinalsAt
 
   const width = packing & 0x7f
@@ -283,7 +320,7 @@ export function decodeChunk(
     ordinals[i] = ordinal
     before = ordinal
   }
-  bits.position = ordinalsAt + width * count
+  bits.position = ordinalsAt + width * bounds.events
   if (bits.isBeyondEnd) reader.fail('ordinals are cut off')
 
   const metaIdBits = bitsOf(metaCount)

@@ -45,6 +45,8 @@ const TAG_COVER = 16
 const TAG_BLOBS = 18
 /** Ignorable: only for people who look at the file. */
 const TAG_BUILT_WITH = 21
+/** Ignorable: only for repair without any manifest. */
+const TAG_ORIGIN = 23
 
 /** Sizes of the parts behind the data blocks, in file order; sections with their checksum, 0 when not there. */
 export interface SegmentParts {
@@ -57,6 +59,19 @@ export interface SegmentParts {
   readonly indexBytes: number
 }
 
+/**
+ * Of what a job made that took inputs over whole (compaction/takeover.ts). All the rest it left out may stand in those alone, so its
+ * outputs count together or not at all: when no manifest says whether they do, this does (db/job-survey.ts).
+ */
+export interface SegmentOrigin {
+  /** The segment is history although it is in key order: a copy of an input. */
+  readonly isHistory: boolean
+  /** Number of the file that the job ended last: where that is whole, everything is. */
+  readonly closing: number
+  /** Numbers of the segments that the job read, and which its outputs replace. */
+  readonly inputs: readonly number[]
+}
+
 export interface SegmentFooter {
   readonly meta: SegmentMeta
   readonly parts: SegmentParts
@@ -66,6 +81,8 @@ export interface SegmentFooter {
   readonly changeChunks: number
   /** What the segment was built with, in words. */
   readonly builtWith: string
+  /** Undefined: made by a job that took nothing over. */
+  readonly origin?: SegmentOrigin | undefined
   /** Bytes of the footer: properties and trailer. */
   readonly bytes: number
 }
@@ -129,6 +146,13 @@ export function encodeFooter(footer: Omit<SegmentFooter, 'bytes'>): Buffer {
     })
   }
   if (builtWith.length > 0) property(TAG_BUILT_WITH, (body) => body.raw(builtWith))
+  const { origin } = footer
+  if (origin !== undefined) {
+    property(TAG_ORIGIN, (body) => {
+      body.u8(origin.isHistory ? 1 : 0).varint(origin.closing)
+      for (const number of origin.inputs) body.varint(number)
+    })
+  }
   writer.u32(writer.length).u16(SEGMENT_FORMAT_VERSION).raw(MAGIC)
   const bytes = writer.bytes()
   return Buffer.from(writer.u32(rareChecksum(bytes, 0, bytes.length)).bytes())
@@ -298,6 +322,7 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
   }
   const builtWithBody = take(TAG_BUILT_WITH)
   const builtWith = builtWithBody?.take(builtWithBody.remaining).toString() ?? ''
+  const origin = readOrigin(take(TAG_ORIGIN))
   for (const tag of found.keys()) {
     if (tag % 2 === 1) continue
     throw new VarveError('VARVE_UNSUPPORTED_FORMAT', `segment property ${tag} is not known`, {
@@ -305,7 +330,15 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
       property: tag,
     })
   }
-  const about = { parts, blocks, largestBlockBytes, changeChunks, builtWith, bytes: footerBytes }
+  const about = {
+    parts,
+    blocks,
+    largestBlockBytes,
+    changeChunks,
+    builtWith,
+    origin,
+    bytes: footerBytes,
+  }
   const orderName = order === 0 ? 'key' : 'seqno'
   const meta: SegmentMeta = {
     number,
@@ -330,4 +363,14 @@ function readProperties(found: Map<number, ByteReader>, context: FooterContext):
     layout: layoutOf(orderName, about),
   }
   return { meta, ...about }
+}
+
+function readOrigin(body: ByteReader | undefined): SegmentOrigin | undefined {
+  if (body === undefined) return undefined
+  const isHistory = body.u8()
+  if (isHistory > 1) body.fail(`${isHistory} is neither history nor live`)
+  const closing = body.varint()
+  const inputs: number[] = []
+  while (body.remaining > 0) inputs.push(body.varint())
+  return { isHistory: isHistory === 1, closing, inputs }
 }

@@ -33,7 +33,7 @@ import { ChangeIndexBuilder, sealSection } from './change-index.ts'
 import { CHUNK_EVENTS } from './change-chunk.ts'
 import { EntryOrder } from './entry-order.ts'
 import type { LogBlock } from './log-block.ts'
-import { encodeFooter, layoutOf, type SegmentParts } from './segment-footer.ts'
+import { encodeFooter, layoutOf, type SegmentOrigin, type SegmentParts } from './segment-footer.ts'
 import type { SegmentMeta } from './segment-meta.ts'
 import { SeparatorsBuilder } from './separators.ts'
 import { SegmentTally } from './segment-tally.ts'
@@ -49,6 +49,8 @@ export interface SegmentWriterOptions {
   readonly compression: Compression
   /** 0: no bloom filter. */
   readonly bloomBitsPerKey: number
+  /** See SegmentOrigin. */
+  readonly origin?: SegmentOrigin | undefined
 }
 
 /** Finished blocks go to the file when there are so many bytes of them. */
@@ -256,6 +258,7 @@ export class SegmentWriter {
       largestBlockBytes: this.#index.largestBlockBytes,
       changeChunks: Math.ceil(this.#changes.count / CHUNK_EVENTS),
       builtWith: `blockBytes=${blockBytes} compression=${compression} bloomBitsPerKey=${bloomBitsPerKey}`,
+      origin: this.#options.origin,
     }
     const footer = encodeFooter({ meta, ...about })
     this.#append(footer)

@@ -91,6 +91,7 @@ function compactionOf(upper: SegmentMeta[]): CompactJob {
     deeper: [],
     overlapBytesMax: 1 << 30,
     rewriteBlobFiles: [],
+    mayTakeOver: true,
   }
 }
 

@@ -158,6 +158,7 @@ test('a job that is ended between any two steps leaves no file and no descriptor
 
 test('a compaction reads a chunk of the change index of an input in a step: aborting it never waits for more', async () => {
   const made = new TinyTree([{}])
+  made.mayTakeOver = false
   for (let flush = 0; flush < 3; flush++) {
     made.write(Array.from({ length: 5000 }, (_, i) => put(`k${i}`, 'v', K)))
     await made.flush()

@@ -89,6 +89,8 @@ export class TinyTree {
   snapshots: number[] = []
   dropFloor = 1
   bands: number[] = []
+  /** Whether compactions may take inputs over whole. */
+  mayTakeOver = true
   dropped: Set<number> = new Set()
   #places: Place[] = []
   #nextNumber = 1
@@ -221,6 +223,7 @@ export class TinyTree {
         .map((level) => overlapping(level, span)),
       overlapBytesMax: this.options.overlapBytesMax,
       rewriteBlobFiles: [...sparseBlobs(this.pickerInput())],
+      mayTakeOver: this.mayTakeOver,
     }
   }
 

@@ -707,4 +707,38 @@ export const MUTANTS: readonly Mutant[] = [
     changes: [['if (commit.first < next || isHalf) continue', 'if (commit.first < next) continue']],
     tests: ['test/wal/wal-salvage.test.ts'],
   },
+  {
+    what: 'inputs taken over: a copy is live where no manifest says otherwise',
+    file: 'src/db/manifest-rebuild.ts',
+    changes: [[' || origin?.isHistory === true', '']],
+    tests: ['test/db/repair-takeover.test.ts'],
+  },
+  {
+    what: 'inputs taken over: outputs of a job that did not come to its end count',
+    file: 'src/db/job-survey.ts',
+    changes: [['      left.add(meta.number)\n', '      left.delete(meta.number)\n']],
+    tests: ['test/db/repair-takeover.test.ts'],
+  },
+  {
+    what: 'inputs taken over: the last file is ended before the others are synced',
+    file: 'src/compaction/takeover.ts',
+    changes: [
+      [
+        'for (const one of others) this.#finish(one)\n    yield* this.#sink.settle()\n',
+        'for (const one of others) this.#finish(one)\n',
+      ],
+    ],
+    tests: ['test/compaction/takeover.test.ts'],
+  },
+  {
+    what: 'inputs taken over: one that crosses a band',
+    file: 'src/compaction/takeover-choice.ts',
+    changes: [
+      [
+        ' &&\n    bandOf(job.bands, meta.minEventSeqno) === bandOf(job.bands, meta.maxEventSeqno)',
+        ' &&\n    bandOf(job.bands, 0) === 0',
+      ],
+    ],
+    tests: ['test/compaction/takeover.test.ts'],
+  },
 ]

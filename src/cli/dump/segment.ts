@@ -26,7 +26,7 @@ export async function dumpSegment(
 }
 
 function propertiesOf(footer: SegmentFooter): Record<string, Fact> {
-  const { meta, parts } = footer
+  const { meta, parts, origin } = footer
   const key = (bytes: Uint8Array | undefined): Fact =>
     bytes === undefined ? undefined : { key: bytes }
   return {
@@ -57,6 +57,7 @@ function propertiesOf(footer: SegmentFooter): Record<string, Fact> {
     rangeBytes: parts.rangeBytes,
     indexBytes: parts.indexBytes + parts.separatorBytes,
     builtWith: footer.builtWith,
+    origin: origin === undefined ? undefined : { data: origin },
     blobReferences: meta.blobReferences.length === 0 ? undefined : { data: meta.blobReferences },
   }
 }
