@@ -98,14 +98,14 @@ class Verification {
   }
 
   async run(version: Version): Promise<VerifyReport> {
-    const { fs, directory, manifestPath } = this.#target
+    const { fs, directory, manifestPath, isReadOnly } = this.#target
     const logs = this.#target.logs()
     const segments = version.segments()
     const isLive = new Set([...version.keyspaces.values()].flatMap(({ levels }) => levels.flat()))
     const blobs = [...version.blobs.values()]
     for (const { bytes } of [...segments, ...blobs, ...logs]) this.#total += bytes
     this.#checkAborted()
-    await this.#file(manifestPath, () => verifyManifest(fs, directory))
+    await this.#file(manifestPath, () => verifyManifest(fs, directory, { mayBeTorn: isReadOnly }))
     for (const log of logs) {
       const path = joinPath(directory, walFileName(log.number))
       const { number, bytes } = log
