@@ -741,4 +741,15 @@ export const MUTANTS: readonly Mutant[] = [
     ],
     tests: ['test/compaction/takeover.test.ts'],
   },
+  {
+    what: 'a column walk gives what range deletes hide',
+    file: 'src/read/range-reader.ts',
+    changes: [
+      [
+        'const isUsual = !range.reverse && cover === undefined && memtables.length === 0',
+        'const isUsual = !range.reverse && memtables.length === 0',
+      ],
+    ],
+    tests: ['test/db/walked-ranges.test.ts'],
+  },
 ]
