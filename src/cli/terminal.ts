@@ -25,7 +25,9 @@ export class Terminal {
     // A reader that has seen enough (`| head`) closes the pipe; that is no failure of ours.
     for (const stream of [process.stdout, process.stderr]) {
       stream.on('error', (error: NodeJS.ErrnoException) => {
-        process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failure)
+        if (error.code === 'EPIPE') process.exit(EXIT.ok)
+        if (stream === process.stdout) this.note(`varve: ${error.message}`)
+        process.exit(EXIT.failure)
       })
     }
   }

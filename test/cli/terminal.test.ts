@@ -1,5 +1,6 @@
 /** What commands do at a terminal: styles, a bar, a question. `script` of util-linux lends them one. */
 import { spawnSync } from 'node:child_process'
+import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { builtPackage, Workplace } from './built-package.ts'
@@ -89,4 +90,21 @@ describe('when nobody reads on', () => {
       expect({ stderr, status }).toEqual({ stderr: '', status: 0 })
     },
   )
+})
+
+test.runIf(fs.existsSync('/dev/full'))('what cannot be written is told of', () => {
+  const full = fs.openSync('/dev/full', 'w')
+  try {
+    const { status, stderr } = spawnSync(process.execPath, [command(), 'get', 's', 'a'], {
+      cwd: place.directory,
+      encoding: 'utf8',
+      stdio: ['ignore', full, 'pipe'],
+    })
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringMatching(/^varve: .*no space left/) as string,
+    })
+  } finally {
+    fs.closeSync(full)
+  }
 })
