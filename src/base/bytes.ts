@@ -130,6 +130,20 @@ export function copyWords(
   for (; i < length; i++) target.setUint8(at + i, source.getUint8(start + i))
 }
 
+/** Whether `length` bytes at `a` and at `b` are the same; in words, from the end on, where keys that follow one another differ. */
+export function sameBytes(view: DataView, a: number, b: number, length: number): boolean {
+  let i = length
+  while (i >= 4) {
+    i -= 4
+    if (view.getInt32(a + i, true) !== view.getInt32(b + i, true)) return false
+  }
+  while (i > 0) {
+    i--
+    if (view.getUint8(a + i) !== view.getUint8(b + i)) return false
+  }
+  return true
+}
+
 export function readU16(bytes: Uint8Array, at: number): number {
   return bytes[at]! | (bytes[at + 1]! << 8)
 }

@@ -16,13 +16,14 @@ import type { CommitTable } from '../base/commit-table.ts'
 import { FLAG_OPEN_END, KIND_MASK, KIND_RANGE_DELETE } from '../base/entry-kind.ts'
 import type { FragmentedRanges } from '../base/range-tombstones.ts'
 import type { ArenaWeight } from './arena-weight.ts'
+import { KeyNeighbours } from './key-neighbours.ts'
 import { type KeyspaceIndex, KeyspaceIndexes, type KeyspaceParts } from './keyspace-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
 import { OperandMemo } from './operand-memo.ts'
 import { ARENA_BYTES_MAX, OperationLog, type OperationLogParts } from './operation-log.ts'
 import { Operation } from './operation.ts'
 import { RadixNodes, type RadixNodesParts } from './radix-nodes.ts'
-import { KEY_GROUP, KeyGroup, RadixTree, sharedBytes } from './radix-tree.ts'
+import { KEY_GROUP, RadixTree } from './radix-tree.ts'
 import { SealedWalk } from './sealed-walk.ts'
 
 export interface MemtableOptions {
@@ -67,10 +68,6 @@ export interface RangeDelete {
   readonly end: Buffer | undefined
 }
 
-/** Fewer operations together are not worth a walk of their own. */
-const GROUP_MIN = 4
-/** Where the first key of a group and the last one have fewer bytes of their own than this, they are neighbours. */
-const NEAR_BYTES = 4
 const NO_RANGES: readonly FragmentedRanges[] = []
 /** What a record needs at most beside its own bytes, about: for judging whether there is room. */
 const INDEX_BYTES_PER_OPERATION = 40
@@ -88,7 +85,7 @@ export class Memtable {
   readonly #openSnapshots: () => readonly number[]
   readonly #memo: OperandMemo
   readonly #operation = new Operation()
-  readonly #group = new KeyGroup()
+  readonly #neighbours: KeyNeighbours
   /** The operation that `#operation` holds. */
   #readOrdinal = -1
   #isSealed = false
@@ -106,6 +103,7 @@ export class Memtable {
     this.#keyspaces = new KeyspaceIndexes(options.openSnapshots, (ordinal) =>
       this.#rangeDelete(ordinal),
     )
+    this.#neighbours = new KeyNeighbours(this.#log, this.#tree, this.#keyspaces)
     for (const keyspace of parts?.keyspaces ?? []) this.#keyspaces.add(keyspace)
   }
 
@@ -186,11 +184,10 @@ export class Memtable {
     const operations = log.decode(offset)
     log.accept(offset, operations)
     const end = from + operations
+    let areNear = false
     for (let ordinal = from; ordinal < end; ordinal++) {
-      if ((ordinal - from) % KEY_GROUP === 0 && end - ordinal >= GROUP_MIN) {
-        this.#warm(ordinal, ordinal + KEY_GROUP < end ? ordinal + KEY_GROUP : end)
-      }
-      this.#index(ordinal)
+      if ((ordinal - from) % KEY_GROUP === 0) areNear = this.#neighbours.prepare(ordinal, end)
+      this.#index(ordinal, areNear)
     }
     this.#keyspaces.settle()
   }
@@ -341,35 +338,16 @@ export class Memtable {
 
   // ---------------------------------------------------------------------------------------------- inner
 
-  #index(ordinal: number): void {
+  #index(ordinal: number, isNear: boolean): void {
     const { kind, keyspaceId, keyStart, keyEnd } = this.#read(ordinal)
     const keyspace = this.#keyspaces.get(keyspaceId) ?? this.#addKeyspace(keyspaceId)
     if ((kind & KIND_MASK) === KIND_RANGE_DELETE) {
       this.#keyspaces.addRangeDelete(keyspace, ordinal)
+    } else if (isNear) {
+      this.#tree.insertNear(keyspace.root, ordinal, keyStart, keyEnd)
     } else {
       this.#tree.insert(keyspace.root, ordinal, keyStart, keyEnd)
     }
-  }
-
-  /** Keys that are far apart, [from, to) and at most a group, meet in the tree what is in no cache: better together. */
-  #warm(from: number, to: number): void {
-    const { keyStart, keyEnd } = this.#read(from)
-    const last = this.#read(to - 1)
-    const shared = sharedBytes(this.#log.arena, keyStart, keyEnd, last.keyStart, last.keyEnd)
-    if (last.keyEnd - last.keyStart - shared < NEAR_BYTES) return
-    const group = this.#group
-    let count = 0
-    for (let ordinal = from; ordinal < to; ordinal++) {
-      const operation = this.#read(ordinal)
-      const root = this.#keyspaces.get(operation.keyspaceId)?.root
-      if (root === undefined) continue
-      group.root[count] = root
-      group.keyStart[count] = operation.keyStart
-      group.keyEnd[count] = operation.keyEnd
-      count++
-    }
-    group.count = count
-    this.#tree.warm(group)
   }
 
   #addKeyspace(id: number): KeyspaceIndex {

@@ -5,7 +5,7 @@
  * Keys are never removed. A lookup skips prefixes and compares the key once, at the end. Versions of a key hang on the
  * newest: see `olderOf` of the log.
  */
-import { compareBytes } from '../base/bytes.ts'
+import { compareBytes, sameBytes } from '../base/bytes.ts'
 import { Operation } from './operation.ts'
 import type { OperationLog } from './operation-log.ts'
 import { END_KEY, PREFIX_AT, PREFIX_LENGTH, type RadixNodes } from './radix-nodes.ts'
@@ -27,6 +27,12 @@ export class RadixTree {
   /** Changes when nodes get children or are replaced: whoever remembers a path must look it up again. */
   structure = 0
   readonly #other = new Operation()
+  // Where the last insertion ended: the root of the tree (0: whoever comes next begins at the root), the slot, and how many bytes of
+  // which key lead there.
+  #lastRoot = 0
+  #lastSlot = 0
+  #lastDepth = 0
+  #lastKeyStart = 0
   /** Of the walks of `warm`: the pointers they have come to, and the positions in their keys. */
   readonly #pointers = new Int32Array(KEY_GROUP)
   readonly #positions = new Int32Array(KEY_GROUP)
@@ -40,14 +46,48 @@ export class RadixTree {
 
   /** Puts an operation, newer than all in the tree, in the place of its key: [keyStart, keyEnd) of the arena. */
   insert(root: number, ordinal: number, keyStart: number, keyEnd: number): void {
+    this.#lastRoot = 0
+    this.#insertBelow(root, keyStart, ordinal, keyStart, keyEnd)
+  }
+
+  /**
+   * The same for a key that is likely to be a neighbour of the one before it, as ascending keys are: it begins where that one ended,
+   * if the bytes that led there are its own, too. An insertion changes nothing above the slot where it ends, and every other one
+   * leaves its own slot here, or none: so what leads there is still what it was.
+   */
+  insertNear(root: number, ordinal: number, keyStart: number, keyEnd: number): void {
+    const depth = this.#lastDepth
+    const hasLastWay =
+      root === this.#lastRoot &&
+      keyEnd - keyStart >= depth &&
+      sameBytes(this.log.arenaView, this.#lastKeyStart, keyStart, depth)
+    if (hasLastWay) {
+      this.#insertBelow(this.#lastSlot, keyStart + depth, ordinal, keyStart, keyEnd)
+    } else {
+      this.#insertBelow(root, keyStart, ordinal, keyStart, keyEnd)
+    }
+    this.#lastRoot = root
+    this.#lastKeyStart = keyStart
+  }
+
+  /** Begins at `below`, the slot that the bytes of the key before `from` lead to. */
+  #insertBelow(
+    below: number,
+    from: number,
+    ordinal: number,
+    keyStart: number,
+    keyEnd: number,
+  ): void {
     const log = this.log
     const arena = log.arena
     const nodes = this.nodes
     const words = nodes.words
     const leaf = ~ordinal
-    let at = keyStart
-    let slot = root
+    let at = from
+    let slot = below
     for (;;) {
+      this.#lastSlot = slot
+      this.#lastDepth = at - keyStart
       const current = words[slot]!
       if (current <= 0) {
         // One store for both: code of its own for the first key of a tree would be compiled anew with the second tree.

@@ -553,6 +553,26 @@ export const MUTANTS: readonly Mutant[] = [
     tests: ['test/cdc/event-pages.test.ts'],
   },
   {
+    what: 'a neighbour is put where one before the last key was put',
+    file: 'src/memtable/radix-tree.ts',
+    changes: [['    this.#lastRoot = 0\n', '']],
+    tests: ['test/memtable/key-neighbours.test.ts'],
+  },
+  {
+    what: 'a neighbour is put where another keyspace had its last key',
+    file: 'src/memtable/radix-tree.ts',
+    changes: [['root === this.#lastRoot &&', 'this.#lastRoot !== 0 &&']],
+    tests: ['test/memtable/key-neighbours.test.ts'],
+  },
+  {
+    what: 'keys count as neighbours by their last bytes',
+    file: 'src/base/bytes.ts',
+    changes: [
+      ['  while (i > 0) {\n    i--\n    if (view', '  while (i < 0) {\n    i--\n    if (view'],
+    ],
+    tests: ['test/memtable/key-neighbours.test.ts'],
+  },
+  {
     what: 'a block in the form of the log gives away what is no history',
     file: 'src/segment/log-block.ts',
     changes: [
