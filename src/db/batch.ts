@@ -76,6 +76,7 @@ export class WriteBatch implements Batch {
   #encoder: CommitEncoder
   #acks: BatchAck[] = []
   #keyspaces = new Set<KeyspaceState>()
+  #last: KeyspaceState | undefined
   #isUsed = false
   readonly #resolve: ResolveKeyspace
   readonly #lender: BufferLender
@@ -134,6 +135,7 @@ export class WriteBatch implements Batch {
     this.#encoder = new CommitEncoder(undefined, this.#lender)
     this.#acks = []
     this.#keyspaces = new Set()
+    this.#last = undefined
     this.#isUsed = false
     return this
   }
@@ -161,7 +163,10 @@ export class WriteBatch implements Batch {
 
   #target(keyspace: Keyspace | undefined): KeyspaceState {
     const state = this.#resolve(keyspace)
-    this.#keyspaces.add(state)
+    if (state !== this.#last) {
+      this.#last = state
+      this.#keyspaces.add(state)
+    }
     return state
   }
 
