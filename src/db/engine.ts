@@ -125,8 +125,13 @@ export class Engine {
     const target = this.memtables.latestSeqno
     const isIdle = this.memtables.sealed.length === 0 && this.memtables.active.memtable.isEmpty
     await this.#maintenance.flushSealed(target)
-    const { memtable } = this.memtables.active
-    if (!memtable.isEmpty && memtable.firstSeqno <= target) this.#seal()
+    const isToBeSealed = (): boolean => {
+      const { memtable } = this.memtables.active
+      return !memtable.isEmpty && memtable.firstSeqno <= target
+    }
+    // A write that came meanwhile may have failed: nothing follows a broken log.
+    while (isToBeSealed() && this.memtables.active.wal.isBroken) await this.pipeline.mended()
+    if (isToBeSealed()) this.#seal()
     // Also where another flush, which waited beside this one, has sealed it.
     await this.#maintenance.flushSealed(target)
     if (!isIdle) return

@@ -114,9 +114,9 @@ export class CommitPipeline {
     this.#refuseAll(error)
   }
 
-  /** Resolves when nothing waits any more (everything was written or refused). */
+  /** Resolves when nothing waits any more (everything was written or refused), and no log is being cut back. */
   drained(): Promise<void> {
-    if (this.isEmpty) return Promise.resolve()
+    if (this.isEmpty && !this.#cuttingBack) return Promise.resolve()
     return new Promise((resolve) => this.#drained.push(resolve))
   }
 
