@@ -103,6 +103,17 @@ export class FileLifetimes {
     if (unreachable.length > 0) this.#onUnreachable(unreachable)
   }
 
+  /** Nobody reads any version any more, whatever is still held: what waits is unreachable now. Only `end` may follow. */
+  endAll(): void {
+    this.#live.length = 0
+    const unreachable: UnreachableFile[] = []
+    for (const [version, files] of this.#waiting) {
+      for (const file of files) this.#settle(file, version, unreachable)
+    }
+    this.#waiting.clear()
+    if (unreachable.length > 0) this.#onUnreachable(unreachable)
+  }
+
   /** Lets a removed file wait with the newest live version below `before` that has it. */
   #settle(file: Waiting, before: number, unreachable: UnreachableFile[]): void {
     const holder = this.#live[this.#firstFrom(before) - 1]

@@ -245,6 +245,7 @@ export class VersionSet {
   async close(): Promise<void> {
     this.#isClosed = true
     await this.#queue
+    this.#lifetimes.endAll()
     this.#writer?.close()
     this.#writer = undefined
   }

@@ -265,3 +265,29 @@ test('a store whose creation was cut off before CURRENT is made anew', async () 
   expect(await db.put('a', '1')).toBe(1)
   await db.close()
 })
+
+test('a close leaves no file behind that only a snapshot or a cursor could still read', async () => {
+  const { open, fs } = fixture()
+  const options = { history: 'none', blobThresholdBytes: 1024 } as const
+  const db = await open(options)
+  for (let i = 0; i < 4; i++) {
+    await db.put(`key${i}`, Buffer.alloc(4096, i))
+    await db.flush()
+  }
+  const snapshot = db.snapshot()
+  const cursor = db.entries()
+  await db.put('key0', 'small')
+  await db.compact()
+  const held = [...fs.files().keys()].length
+  await db.close()
+  const closed = [...fs.files().keys()].toSorted()
+  expect(closed.length).toBeLessThan(held)
+  // Given back only now: their files are gone, and are not asked for once more.
+  await cursor.close()
+  snapshot.close()
+  const again = await open(options)
+  expect(again.getSync('key0')?.toString()).toBe('small')
+  const known = [...fs.files().keys()].filter((path) => /\.(seg|blob)$/.test(path))
+  expect(closed.filter((path) => /\.(seg|blob)$/.test(path))).toEqual(known.toSorted())
+  await again.close()
+})
