@@ -49,7 +49,7 @@ export async function* readLines(
       const number = ++lines
       if (!isUtf8(bytes)) {
         // What stands before it is read all the same.
-        yield found
+        if (found.length > 0) yield found
         throw notUtf8(number)
       }
       found.push(lineOf(bytes, { number, end: offset }))

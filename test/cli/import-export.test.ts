@@ -94,6 +94,8 @@ test('what cannot be told apart any more is refused, rather than made one key', 
   })
   const last = Buffer.concat([Buffer.from('{"id":"a"}\n{"id":"b'), Buffer.from([0xff])])
   expect(place.run(['import', 'latin', '--key', 'id'], last).stderr).toContain('Line 2 is not')
+  const first = Buffer.from([0xff, 0x0a])
+  expect(place.run(['import', 'latin', '--key', 'id'], first).stderr).toContain('Line 1 is not')
   expect(place.ok(['scan', 'latin', '--keys-only'])).toBe('a\n')
 })
 
