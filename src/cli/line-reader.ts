@@ -24,16 +24,20 @@ export interface LineStart {
 const LINE_BYTES_MAX = 2 ** 28
 const LINE_FEED = 0x0a
 
-/** Lines of a file, or of stdin where it is '-', as they arrive: all that a chunk completes at once. */
+/**
+ * Lines of a file, or of stdin where it is '-', as they arrive: all that a chunk completes at once. `end`: a file is read to there
+ * only.
+ */
 export async function* readLines(
   file: string,
-  start: LineStart = { offset: 0, lines: 0 },
+  start: LineStart & { readonly end?: number } = { offset: 0, lines: 0 },
 ): AsyncGenerator<Line[], undefined> {
-  const input =
-    file === '-'
-      ? process.stdin
-      : fs.createReadStream(file, { start: start.offset, highWaterMark: 2 ** 18 })
   let { offset, lines } = start
+  const { end: stop = Infinity } = start
+  if (offset >= stop) return undefined
+  // A stream's `end` is the place of its last byte.
+  const part = { start: offset, end: stop - 1, highWaterMark: 2 ** 18 }
+  const input = file === '-' ? process.stdin : fs.createReadStream(file, part)
   let rest: Buffer[] = []
   let restBytes = 0
   for await (const data of input) {

@@ -193,4 +193,16 @@ describe('resume', () => {
     expect(place.run(['export', 'e', '--resume']).code).toBe(2)
     expect(place.run(['export', 'nowhere']).code).toBe(3)
   })
+
+  test('an export goes on, too, where it was cut off inside of a character, or of its first line', () => {
+    place.ok(['put', 'zoe', 'a', 'Ada', '--create'])
+    place.ok(['put', 'zoe', 'z', 'Zo\u00eb'])
+    place.ok(['export', 'zoe', '-o', 'zoe.ndjson'])
+    const whole = place.read('zoe.ndjson')
+    for (const left of [Buffer.from(whole).indexOf(0xc3) + 1, 5, 0]) {
+      fs.truncateSync(place.path('zoe.ndjson'), left)
+      place.ok(['export', 'zoe', '-o', 'zoe.ndjson', '--resume'])
+      expect(place.read('zoe.ndjson'), `${left} bytes`).toBe(whole)
+    }
+  })
 })

@@ -28,6 +28,8 @@ interface Done {
 
 type Write = (text: string) => Promise<void>
 
+const LOOK_BACK_BYTES = 2 ** 16
+
 export function addExport(program: Command, terminal: Terminal): void {
   const command = program
     .command('export <dir>')
@@ -145,14 +147,11 @@ async function headerOf(
 async function lastOf(output: string): Promise<Done | undefined> {
   if (!fs.existsSync(output)) return undefined
   let done: Done = { keyspace: undefined, key: undefined, hasHeader: false }
-  let end = 0
-  const { size } = fs.statSync(output)
-  for await (const lines of readLines(output)) {
+  // A last line without line end was cut off, even if it should happen to be JSON; the cut may go through a character.
+  const end = endOfWholeLines(output)
+  for await (const lines of readLines(output, { offset: 0, lines: 0, end })) {
     for (const line of lines) {
-      // A last line without line end was cut off, even if it should happen to be JSON.
-      if (line.end === size && !endsWithLineEnd(output, size)) continue
       const parsed = parseEntryLine(line.text, `Line ${line.number} of ${output}`)
-      end = line.end
       if (parsed.kind === 'header') done = { ...done, hasHeader: true }
       else done = { hasHeader: true, keyspace: parsed.keyspace, key: parsed.key }
     }
@@ -161,13 +160,21 @@ async function lastOf(output: string): Promise<Done | undefined> {
   return done
 }
 
-function endsWithLineEnd(file: string, size: number): boolean {
-  const byte = Buffer.alloc(1)
+/** Where the last line end of a file stands behind it; 0 where there is none. */
+function endOfWholeLines(file: string): number {
   const handle = fs.openSync(file, 'r')
   try {
-    fs.readSync(handle, byte, 0, 1, size - 1)
+    const bytes = Buffer.alloc(LOOK_BACK_BYTES)
+    let end = fs.fstatSync(handle).size
+    while (end > 0) {
+      const start = Math.max(0, end - bytes.length)
+      const length = fs.readSync(handle, bytes, 0, end - start, start)
+      const at = bytes.subarray(0, length).lastIndexOf(0x0a)
+      if (at >= 0) return start + at + 1
+      end = start
+    }
+    return 0
   } finally {
     fs.closeSync(handle)
   }
-  return byte[0] === 0x0a
 }
