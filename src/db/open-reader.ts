@@ -182,7 +182,7 @@ class ReaderAssembly {
   }
 
   async #reload(): Promise<void> {
-    const next = await this.#loader.load(this.#image)
+    const next = await this.#loadNext()
     const update = this.#keyspaceUpdate(next)
     const previous = this.#image.version
     this.#image = next
@@ -191,6 +191,20 @@ class ReaderAssembly {
     this.#adopt()
     if (next.version !== previous) previous.release()
     this.#changes.feed.published()
+  }
+
+  /**
+   * Memtables of the image in force grow meanwhile, and it is read at its own seqno. They tell range deletes apart only for snapshots
+   * that are open.
+   */
+  async #loadNext(): Promise<StoreImage> {
+    const seqno = this.#latest()
+    this.#snapshots.acquire(seqno)
+    try {
+      return await this.#loader.load(this.#image)
+    } finally {
+      this.#snapshots.release(seqno)
+    }
   }
 
   /** What change capture takes from a new image. */
