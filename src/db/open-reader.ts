@@ -183,8 +183,14 @@ class ReaderAssembly {
 
   async #reload(): Promise<void> {
     const next = await this.#loadNext()
-    const update = this.#keyspaceUpdate(next)
     const previous = this.#image.version
+    let update: () => void
+    try {
+      update = this.#keyspaceUpdate(next)
+    } catch (error) {
+      if (next.version !== previous) next.version.release()
+      throw error
+    }
     this.#image = next
     this.#generation++
     update()
