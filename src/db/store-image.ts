@@ -43,7 +43,8 @@ export class ImageLoader {
   async load(previous?: StoreImage): Promise<StoreImage> {
     const { options, timers } = this.#context
     for (let attempt = 1; ; attempt++) {
-      throwIfAborted(options.signal)
+      // Of the open: a refresh long after it goes on, although a time limit for the open has passed.
+      if (previous === undefined) throwIfAborted(options.signal)
       try {
         return await this.#loadOnce(previous)
       } catch (error) {

@@ -22,6 +22,21 @@ test('a readOnly store sees what its writer has handed over, and more after refr
   await writer.close()
 })
 
+test('the signal of an open is none of a refresh', async () => {
+  const { open } = fixture()
+  const writer = await open()
+  const controller = new AbortController()
+  const reader = await open({ readOnly: true, signal: controller.signal })
+  controller.abort()
+  await writer.put('a', '1')
+  expect(await reader.refresh()).toBe(1)
+  expect(await codeOf(() => open({ readOnly: true, signal: controller.signal }))).toBe(
+    'VARVE_ABORTED',
+  )
+  await reader.close()
+  await writer.close()
+})
+
 test('a readOnly store refuses everything that writes', async () => {
   const { open } = fixture()
   await (await open()).close()
