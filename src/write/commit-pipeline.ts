@@ -353,6 +353,8 @@ export class CommitPipeline {
   /** Resolves when nothing waits and the log is whole, so that another may follow it; rejects with what it wants for. */
   async mended(): Promise<void> {
     await this.drained()
+    // Another that waited beside this one may have begun.
+    while (this.#cuttingBack) await this.drained()
     if (!this.#memtables.active.wal.isBroken) return
     await new Promise<void>((resolve, reject) => this.#cutBack(resolve, reject))
   }
@@ -372,8 +374,10 @@ export class CommitPipeline {
         const error = this.#hooks.translate(failure, 'cut back log')
         onFailed(error)
         const isFinal = this.#memtables.active.wal.failure !== undefined
-        if (error.code === 'VARVE_NO_SPACE' && !isFinal) this.#refuseAll(error)
-        else this.#hooks.onPoisoned(error)
+        if (error.code === 'VARVE_NO_SPACE' && !isFinal) return this.#refuseAll(error)
+        this.#hooks.onPoisoned(error)
+        // Where something else has poisoned the store meanwhile, that has refused what waited, and nobody does it again.
+        this.#finishDrain()
       },
     )
   }
