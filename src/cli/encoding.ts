@@ -106,6 +106,33 @@ function withoutSpace(json: string): string {
   return text + json.slice(from)
 }
 
+/** What stands under `name` in an object that was checked and has it, without the space between its parts. */
+export function memberText(json: string, name: string): string {
+  const text = withoutSpace(json)
+  let found = ''
+  for (let at = 1; text[at] === '"'; at++) {
+    const closing = closingQuote(text, at)
+    const isNamed = JSON.parse(text.slice(at, closing + 1)) === name
+    const start = closing + 2
+    at = endOfValue(text, start)
+    // Of several the last one counts, as everywhere.
+    if (isNamed) found = text.slice(start, at)
+  }
+  return found
+}
+
+/** Of JSON without space: where the comma or the bracket behind a value stands. */
+function endOfValue(json: string, start: number): number {
+  let depth = 0
+  for (let at = start; ; at++) {
+    const character = json[at]!
+    if (character === '"') at = closingQuote(json, at)
+    else if ('{['.includes(character)) depth++
+    else if (depth === 0 && ',}]'.includes(character)) return at
+    else if ('}]'.includes(character)) depth--
+  }
+}
+
 function closingQuote(json: string, opening: number): number {
   let at = opening + 1
   while (json[at] !== '"') at += json[at] === '\\' ? 2 : 1

@@ -2,6 +2,7 @@
  * Makes entries of the lines of an import: what `export` wrote, any JSON documents, or the records of a CSV.
  */
 import { CsvReader, type CsvRecord } from './csv.ts'
+import { memberText } from './encoding.ts'
 import { type EntriesLine, parseEntryLine, parseObject } from './entry-line.ts'
 import { CommandError, usageError } from './exit-codes.ts'
 import type { Line } from './line-reader.ts'
@@ -78,9 +79,9 @@ class DocumentRows implements RowSource {
     if (line.text.trim() === '') return undefined
     const where = `Line ${line.number}`
     const document = parseObject(line.text, where)
-    const key = textOf(document, this.#keyName, where)
+    const key = textOf(document, this.#keyName, line.text, where)
     const { value } = this.#choice
-    const text = value === undefined ? line.text.trim() : textOf(document, value, where)
+    const text = value === undefined ? line.text.trim() : textOf(document, value, line.text, where)
     return rowOf(this.#choice, { key, value: text, end: line.end, lines: line.number })
   }
 
@@ -88,8 +89,16 @@ class DocumentRows implements RowSource {
   finish(): void {}
 }
 
-/** Text as it is, anything else as JSON. What would not come out as it stands is refused: two keys could become one. */
-function textOf(document: Record<string, unknown>, name: string, where: string): string {
+/**
+ * Text as it is, objects and arrays as they stand in the line (written anew, long numbers in them would be rounded), anything else as
+ * JSON. What would not come out as it stands is refused: two keys could become one.
+ */
+function textOf(
+  document: Record<string, unknown>,
+  name: string,
+  line: string,
+  where: string,
+): string {
   const value = Object.hasOwn(document, name) ? document[name] : undefined
   if (value === undefined || value === null) {
     throw new CommandError(`${where} has no ${JSON.stringify(name)}.`)
@@ -98,7 +107,9 @@ function textOf(document: Record<string, unknown>, name: string, where: string):
     if (value.isWellFormed()) return value
     throw new CommandError(`${where}: ${JSON.stringify(name)} holds half of a surrogate pair.`)
   }
-  if (Number.isInteger(value) && !Number.isSafeInteger(value)) {
+  if (typeof value === 'object') return memberText(line, name)
+  // Infinity too, which is what a number of more than 308 digits becomes.
+  if (typeof value === 'number' && Math.trunc(value) === value && !Number.isSafeInteger(value)) {
     throw new CommandError(
       `${where}: ${JSON.stringify(name)} is a number of more digits than are told apart; put it in quotes.`,
     )

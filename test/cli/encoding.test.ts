@@ -1,5 +1,12 @@
 import { expect, test } from 'vitest'
-import { fromJson, parseKey, parseValue, printable, toJson } from '../../src/cli/encoding.ts'
+import {
+  fromJson,
+  memberText,
+  parseKey,
+  parseValue,
+  printable,
+  toJson,
+} from '../../src/cli/encoding.ts'
 import { successorOf } from '../../src/cli/key-successor.ts'
 import { encodeCounter } from '../../src/base/merge-operators.ts'
 
@@ -61,6 +68,16 @@ test('arguments are refused where they are not in their encoding', () => {
     expect(() => parseValue(text, encoding), text).toThrow()
   }
   expect(() => parseKey('1', 'json')).toThrow(/JSON string/)
+})
+
+test('a member of an object is taken as it stands there', () => {
+  const wide =
+    ' { "a" : { "n" : [ 12345678901234567890 , 1.0 ] , "}" : "\\"] x" } , "b\\u0041":[ ] ,"c":"," } '
+  expect(memberText(wide, 'a')).toBe('{"n":[12345678901234567890,1.0],"}":"\\"] x"}')
+  expect(memberText(wide, 'bA')).toBe('[]')
+  expect(memberText(wide, 'c')).toBe('","')
+  expect(memberText('{"a":[1],"x":{"a":[2]},"a":[{"a":3}]}', 'a')).toBe('[{"a":3}]')
+  expect(memberText('{"__proto__":{"a":1e400}}', '__proto__')).toBe('{"a":1e400}')
 })
 
 test('a line for people holds no control character', () => {

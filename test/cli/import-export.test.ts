@@ -86,6 +86,12 @@ test('what cannot be told apart any more is refused, rather than made one key', 
     stderr: expect.stringContaining('Line 3: "id" is a number') as string,
   })
   expect(place.ok(['scan', 'apart', '--keys-only'])).toBe('1.5\n9007199254740991\n')
+  expect(place.run(ids, '{"id":1e400}\n').stderr).toContain('Line 1: "id" is a number')
+  place.ok(
+    ['import', 'inner', '--key', 'id', '--value', 'v'],
+    '{"id":1,"v":{"n": 12345678901234567890}}',
+  )
+  expect(place.ok(['get', 'inner', '1'])).toBe('{"n":12345678901234567890}\n')
   expect(place.run(ids, '{"id":"\\ud800"}\n').stderr).toContain('Line 1: "id" holds half')
   const latin1 = Buffer.from('id,name\n1,Zo\u00eb\n2,Zoe\n', 'latin1')
   expect(place.run(['import', 'latin', '--format', 'csv', '--key', 'id'], latin1)).toMatchObject({
