@@ -16,6 +16,7 @@ import { readFooterSteps } from '../segment/opened-segment.ts'
 import type { SegmentFooter } from '../segment/segment-footer.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import { salvageEntries } from '../segment/segment-salvage.ts'
+import { verifySegment } from '../segment/segment-verify.ts'
 import { FileLifetimes } from '../version/file-lifetimes.ts'
 import { firstFreeFileNumber } from '../version/file-numbers.ts'
 import { type SalvagedManifest, surveyBlob } from '../version/manifest-salvage.ts'
@@ -25,7 +26,7 @@ import { Version } from '../version/version.ts'
 import type { Place } from '../version/version-edit.ts'
 import { listLogs } from '../wal/wal-chain.ts'
 import { findLogId, salvageWal } from '../wal/wal-salvage.ts'
-import { segmentsToLeave } from './job-survey.ts'
+import { closingSegments, segmentsToLeave } from './job-survey.ts'
 import { DEFAULT_KEYSPACE, DEFAULT_KEYSPACE_ID } from './keyspace-directory.ts'
 import { mergeKeyspaceOptions } from './options.ts'
 import { recoveredKeyspace } from './repaired-state.ts'
@@ -47,7 +48,10 @@ export async function rebuildManifest(
     if (footer === undefined) damagedPaths.push(path)
     else footers.set(path, footer)
   }
-  const left = segmentsToLeave([...footers.values()], new Set(files.map(({ number }) => number)))
+  const left = segmentsToLeave([...footers.values()], {
+    present: new Set(files.map(({ number }) => number)),
+    wholeClosing: await wholeClosing(fs, footers),
+  })
   for (const [path, { meta, origin }] of footers) {
     if (left.has(meta.number)) {
       damagedPaths.push(path)
@@ -167,6 +171,25 @@ function pathsOf(
       return [{ path: joinPath(directory, name), number: parsed.number }]
     })
     .sort((a, b) => a.number - b.number)
+}
+
+/** Numbers of those segments that were the last of a job and have nothing wrong. */
+async function wholeClosing(
+  fs: FileSystem,
+  footers: ReadonlyMap<string, SegmentFooter>,
+): Promise<ReadonlySet<number>> {
+  const closing = closingSegments([...footers.values()])
+  const whole = new Set<number>()
+  for (const [path, { meta }] of footers) {
+    if (!closing.has(meta.number)) continue
+    const file = fs.openRead(path)
+    try {
+      if ((await verifySegment(file, meta)).length === 0) whole.add(meta.number)
+    } finally {
+      file.close()
+    }
+  }
+  return whole
 }
 
 async function footerOf(
