@@ -91,6 +91,11 @@ export class JobFiles {
     }
   }
 
+  /** The names of what was made so far survive a power cut, too. */
+  *syncDirectory(): JobSteps<void> {
+    yield this.#fs.syncDirectory(this.#job.directory)
+  }
+
   mustBeSettled(): void {
     assert(this.#open.size === 0, 'every file of a job is synced and closed when it ends')
   }

@@ -66,6 +66,11 @@ export class SegmentSink {
     this.#closed.push({ segment, level })
   }
 
+  /** See JobFiles. */
+  syncDirectory(): JobSteps<void> {
+    return this.#files.syncDirectory()
+  }
+
   /** See JobFiles: what was written of an open segment may go to the disk while the job goes on. */
   syncAhead(segment: { readonly file: WritableFile }): void {
     this.#files.syncAhead(segment.file)

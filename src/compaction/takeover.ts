@@ -69,6 +69,8 @@ export class Takeover {
     const [closing, ...others] = this.#copies
     for (const one of others) this.#finish(one)
     yield* this.#sink.settle()
+    // Their names, too: a power cut must not keep that of the file below and lose one of these.
+    yield* this.#sink.syncDirectory()
     this.#finish(closing!)
     yield* this.#sink.settle()
   }
