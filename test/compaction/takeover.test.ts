@@ -11,6 +11,7 @@ import { segmentFileName } from '../../src/env/file-names.ts'
 import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
 import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
 import { verifySegment } from '../../src/segment/segment-verify.ts'
+import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import { merge, put, remove, removeRange } from '../memtable/commits.ts'
 import { TinyTree } from './tiny-tree.ts'
 
@@ -270,8 +271,8 @@ test('the file that closes the job is ended when everything else is on the disk'
     historyBufferBytes: 4096,
     readAheadBytes: 4096,
   })
-  const isWhole = (path: string): boolean => {
-    const file = tree.fs.openRead(path)
+  const isWhole = (fs: MemoryFileSystem, name: string): boolean => {
+    const file = fs.openRead(`/store/${name}`)
     try {
       readSegmentFooter(file)
       return true
@@ -281,18 +282,17 @@ test('the file that closes the job is ended when everything else is on the disk'
       file.close()
     }
   }
-  const closing = `/store/${segmentFileName(job.firstFileNumber)}`
+  const closing = segmentFileName(job.firstFileNumber)
   let others: string[] = []
   for (let step = running.next(); step.done !== true; step = running.next()) {
     await step.value
-    if (tree.fs.list('/store').includes(segmentFileName(job.firstFileNumber)) && isWhole(closing)) {
-      continue
-    }
-    others = tree.fs.list('/store').filter((name) => isWhole(`/store/${name}`))
+    if (tree.fs.list('/store').includes(closing) && isWhole(tree.fs, closing)) continue
+    const disk = tree.fs.crash('lost')
+    others = disk.list('/store').filter((name) => isWhole(disk, name))
   }
   // Four inputs, the live output and the two other copies were whole before.
   expect(others).toHaveLength(4 + 1 + 2)
-  expect(isWhole(closing)).toBe(true)
+  expect(isWhole(tree.fs, closing)).toBe(true)
 })
 
 test('a checksum under another seed follows from the one under the seed before', () => {
