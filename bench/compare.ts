@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildBench, buildEngine, projectFolder, runCommand } from './harness/build.ts'
 import { compareCells, isRegression } from './harness/comparison.ts'
+import { onInterrupt } from './harness/interrupt.ts'
 import { planRound } from './harness/plan.ts'
 import { Runner } from './harness/runner.ts'
 import { choicesOf, readOptions } from './options.ts'
@@ -27,6 +28,7 @@ const folder = mkdtempSync(join(choices.dataFolder ?? tmpdir(), 'varve-compare-'
 const checkout = join(folder, 'checkout')
 const display = createProgressDisplay()
 const build = buildBench()
+onInterrupt(cleanUp)
 try {
   runCommand('git', ['worktree', 'add', '--detach', checkout, commit], projectFolder)
   const modules = join(checkout, 'node_modules')
@@ -63,6 +65,11 @@ try {
   const failures = then.failures.length + now.failures.length
   if (failures > 0 || comparisons.some(isRegression)) process.exitCode = 1
 } finally {
+  cleanUp()
+}
+
+function cleanUp(): void {
+  display.end()
   runCommand('git', ['worktree', 'remove', '--force', checkout], projectFolder)
   rmSync(folder, { recursive: true, force: true })
   build.remove()

@@ -6,6 +6,7 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { buildBench, installPeers } from './harness/build.ts'
+import { onInterrupt } from './harness/interrupt.ts'
 import { describeCommit, describeMachine, peerVersions } from './harness/machine.ts'
 import { planRound } from './harness/plan.ts'
 import { type Results, storeResults } from './harness/results.ts'
@@ -41,15 +42,18 @@ const run: Omit<Results, 'cells' | 'failures'> = {
   peers,
   settings: choices.settings,
 }
+onInterrupt(cleanUp)
 const results: Results = {
   ...run,
-  ...(await runner.run(planRound(workloads, choices.plan)).finally(() => {
-    display.end()
-    runner.removeData()
-    build.remove()
-  })),
+  ...(await runner.run(planRound(workloads, choices.plan)).finally(cleanUp)),
 }
 report(results)
+
+function cleanUp(): void {
+  display.end()
+  runner.removeData()
+  build.remove()
+}
 
 function report(results: Results): void {
   for (const cpus of new Set(results.cells.map((cell) => cell.cpus))) {

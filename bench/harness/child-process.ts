@@ -1,5 +1,5 @@
 /** Starts one measurement in a process of its own, pinned to as many CPUs as asked for, and waits for its outcome. */
-import { spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { cpus } from 'node:os'
 import { type Job, type Outcome, OUTCOME_PREFIX } from './job.ts'
 
@@ -15,6 +15,8 @@ export interface ChildOptions {
 const TIMEOUT_MS = 30 * 60_000
 const ERROR_TAIL = 4000
 
+const running = new Set<ChildProcess>()
+
 export function runChild(job: Job, options: ChildOptions): Promise<Outcome> {
   const node = [process.execPath, '--expose-gc', options.module, JSON.stringify(job)]
   const [command, ...args] = [...pinning(options.cpus), ...node]
@@ -24,6 +26,7 @@ export function runChild(job: Job, options: ChildOptions): Promise<Outcome> {
       timeout: TIMEOUT_MS,
       env: { ...process.env, BENCH_CLOCK: options.clock },
     })
+    running.add(child)
     let output = ''
     let errors = ''
     child.stdout.on('data', (chunk: Buffer) => {
@@ -34,6 +37,7 @@ export function runChild(job: Job, options: ChildOptions): Promise<Outcome> {
     })
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      running.delete(child)
       const line = output.split('\n').find((each) => each.startsWith(OUTCOME_PREFIX))
       if (code === 0 && line !== undefined) {
         resolve(JSON.parse(line.slice(OUTCOME_PREFIX.length)) as Outcome)
@@ -43,6 +47,11 @@ export function runChild(job: Job, options: ChildOptions): Promise<Outcome> {
       reject(new Error(`${what} ended with ${signal ?? code}:\n${errors}`))
     })
   })
+}
+
+/** Ends what is being measured at once: its results are of no use any more. */
+export function killChildren(): void {
+  for (const child of running) child.kill('SIGKILL')
 }
 
 /** The highest CPUs: the first ones take most of the machine's interrupts. */
