@@ -8,13 +8,13 @@ import { writeDocument } from './document.ts'
 import { verdictTable } from './tables.ts'
 import { printTable } from './terminal.ts'
 
-const newest = newestResults()
-if (newest === undefined) throw new Error('there are no results yet: npm run bench')
 const { values, positionals: given } = parseArgs({
   options: { 'several-commits': { type: 'boolean', default: false } },
   allowPositionals: true,
 })
-const paths = given.length > 0 ? given : [newest]
+const newest = newestResults()
+const paths = given.length > 0 || newest === undefined ? given : [newest]
+if (paths.length === 0) throw new Error('there are no results yet: npm run bench')
 const results = mergeResults(paths.map(loadResults), values['several-commits'] ? 'several' : 'one')
 printTable(verdictTable(results))
 process.stdout.write(`\n${writeDocument(results)} from ${paths.join(', ')}\n`)
