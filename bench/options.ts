@@ -96,9 +96,11 @@ function program(): Command {
 
 /** As it can be repeated elsewhere: folders of this machine are not named. */
 export function commandLine(args: readonly string[]): string {
-  const shown = args.map((each, i) =>
-    FOLDER_OPTIONS.includes(args[i - 1] ?? '') ? 'folder' : each,
-  )
+  const shown = args.map((each, i) => {
+    if (FOLDER_OPTIONS.includes(args[i - 1] ?? '')) return 'folder'
+    const option = FOLDER_OPTIONS.find((name) => each.startsWith(`${name}=`))
+    return option === undefined ? each : `${option}=folder`
+  })
   return ['npm run bench', ...(args.length > 0 ? ['--', ...shown] : [])].join(' ')
 }
 
