@@ -6,8 +6,8 @@
  * keys of a few blocks, asked of the filters of the newer segments. Where it is mistaken, a few entries more stand twice, in
  * history and as derived entries in the live tree; nothing else depends on it.
  *
- * What history promises has to hold for all of the segment (`mayBecomeHistory`): that every event in it is one at or above the drop floor, that it
- * lies in one band, and that it is not small, as history in key order is never merged.
+ * What history promises has to hold for all of the segment (`mayBecomeHistory`): that every event in it is at or above the drop
+ * floor, that it lies in one band, and that it is not small, as history in key order is never merged.
  */
 import { blockEntries } from '../block/block-entries.ts'
 import { BLOCK_TRAILER_BYTES } from '../block/block-format.ts'
