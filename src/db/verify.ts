@@ -19,7 +19,7 @@ import { type Checks, checkOptions, isSignal } from '../base/option-check.ts'
 export interface VerifyOptions {
   /** Ends it with VARVE_ABORTED. */
   signal?: AbortSignal
-  /** Bytes read so far, and in all. */
+  /** Bytes read so far, and in all. What it throws ends the verification, which rejects with that. */
   onProgress?: (done: number, total: number) => void
 }
 
@@ -86,10 +86,17 @@ class Verification {
   readonly #options: VerifyOptions
   readonly #report: VerifyReport = { ok: true, filesChecked: 0, bytesChecked: 0, problems: [] }
   #total = 0
+  /** What the caller ended it with, by the signal or out of `onProgress`: no problem of the file that was being read. */
+  #ended: { readonly by: unknown } | undefined
   readonly #onBytes = (bytes: number): void => {
     this.#report.bytesChecked += bytes
-    this.#options.onProgress?.(Math.min(this.#report.bytesChecked, this.#total), this.#total)
-    this.#checkAborted()
+    try {
+      this.#options.onProgress?.(Math.min(this.#report.bytesChecked, this.#total), this.#total)
+      this.#checkAborted()
+    } catch (error) {
+      this.#ended = { by: error }
+      throw error
+    }
   }
 
   constructor(target: VerifyTarget, options: VerifyOptions) {
@@ -149,11 +156,13 @@ class Verification {
     this.#report.filesChecked++
     try {
       for (const { offset, message } of await check()) {
-        this.#problem(path, offset, 'VARVE_CORRUPTION', message)
+        // Not what a reader makes of the end that it was brought to.
+        if (this.#ended === undefined) this.#problem(path, offset, 'VARVE_CORRUPTION', message)
       }
     } catch (error) {
-      this.#caught(path, error)
+      if (this.#ended === undefined) this.#caught(path, error)
     }
+    if (this.#ended !== undefined) throw this.#ended.by
   }
 
   async #log(log: LogToVerify): Promise<LogProblem[]> {

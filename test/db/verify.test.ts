@@ -31,6 +31,36 @@ test('an abort ends it with ABORTED, at once', async () => {
   await db.close()
 })
 
+test('at whatever byte it is ended, by its signal or by what hears of its progress, that is no problem of a file', async () => {
+  const { db } = await filled()
+  let steps = 0
+  expect(await db.verify({ onProgress: () => steps++ })).toMatchObject({ ok: true })
+  const reason = new Error('enough')
+  for (let step = 1; step <= steps; step++) {
+    const controller = new AbortController()
+    let calls = 0
+    const aborting = db.verify({
+      signal: controller.signal,
+      onProgress: () => {
+        if (++calls === step) controller.abort(reason)
+      },
+    })
+    await expect(aborting, `aborted at step ${step}`).rejects.toMatchObject({
+      code: 'VARVE_ABORTED',
+      cause: reason,
+    })
+    let heard = 0
+    const throwing = db.verify({
+      onProgress: () => {
+        if (++heard === step) throw reason
+      },
+    })
+    await expect(throwing, `thrown at step ${step}`).rejects.toBe(reason)
+    expect([calls, heard]).toEqual([step, step])
+  }
+  await db.close()
+})
+
 test('it gives every descriptor back, also where it is aborted', async () => {
   const { db, fs } = await filled()
   await db.verify()
