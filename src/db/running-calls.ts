@@ -1,5 +1,5 @@
 /**
- * Calls that change the store and have not ended: a close waits for those that were made before it.
+ * Calls that change the store, or read all of it, and have not ended: a close waits for those that were made before it.
  */
 import { settled } from '../base/settled.ts'
 

@@ -274,20 +274,19 @@ export class Store {
 
   async verify(options?: VerifyOptions): Promise<VerifyReport> {
     this.#ensureOpen()
-    return verifyStore(
-      {
-        directory: this.#parts.directory,
-        fs: this.#parts.fs,
-        open: (path) =>
-          this.isWritable ? this.#parts.fs.openRead(path) : this.#parts.files.open(path),
-        isReadOnly: !this.isWritable,
-        changes: this.#parts.changes,
-        version: this.#parts.currentVersion(),
-        logs: () => this.#parts.logs(),
-        manifestPath: this.#parts.manifestPath(),
-      },
-      options,
-    )
+    const target = {
+      directory: this.#parts.directory,
+      fs: this.#parts.fs,
+      open: (path: string) =>
+        this.isWritable ? this.#parts.fs.openRead(path) : this.#parts.files.open(path),
+      isReadOnly: !this.isWritable,
+      changes: this.#parts.changes,
+      version: this.#parts.currentVersion(),
+      logs: () => this.#parts.logs(),
+      manifestPath: this.#parts.manifestPath(),
+    }
+    // A close waits: of files that are closed under its hands, or are another opener's already, it would tell damage.
+    return this.calls.run(() => verifyStore(target, options))
   }
 
   /** An ack on its own: a record without operations, durable when it resolves. Taken until the tails of a closing store have ended. */

@@ -313,7 +313,7 @@ export class Varve extends KeyspaceHandle implements AsyncDisposable {
   }
 
   /**
-   * Waits for the writes and the upkeep that were called before it (a `compact` goes to its end), syncs, releases the lock. Tails
+   * Waits for the writes and the upkeep that were called before it (a `compact` or a `verify` goes to its end), syncs, releases the lock. Tails
    * get what is committed, then end. Idempotent.
    */
   close(): Promise<void> {

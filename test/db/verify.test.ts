@@ -1,10 +1,14 @@
 import { expect, test } from 'vitest'
-import type { Varve } from '../../src/index.ts'
+import type { OpenOptions, Varve } from '../../src/index.ts'
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import { codeOf, fixture, LOCATION } from './open.ts'
 
 /** Two segments, history, a blob file, and a log. */
-async function filled(): Promise<{ db: Varve; fs: MemoryFileSystem }> {
+async function filled(): Promise<{
+  db: Varve
+  fs: MemoryFileSystem
+  open: (options?: OpenOptions) => Promise<Varve>
+}> {
   const { open, fs } = fixture({ history: 'none' })
   const db = await open()
   for (let round = 0; round < 2; round++) {
@@ -13,7 +17,7 @@ async function filled(): Promise<{ db: Varve; fs: MemoryFileSystem }> {
     await db.flush()
   }
   await db.put('in the log', '1')
-  return { db, fs }
+  return { db, fs, open }
 }
 
 test('an abort ends it with ABORTED, at once', async () => {
@@ -60,6 +64,30 @@ test('at whatever byte it is ended, by its signal or by what hears of its progre
   }
   await db.close()
 })
+
+test.each([{}, { readOnly: true }])(
+  'a close waits for it, and it finds no problem in that (%o)',
+  async (options) => {
+    const filling = await filled()
+    await filling.db.close()
+    const db = await filling.open(options)
+    const verifying = db.verify()
+    const refused = new AbortController()
+    const aborting = db.verify({
+      signal: refused.signal,
+      onProgress: () => {
+        if (db.status === 'closing') refused.abort()
+      },
+    })
+    await Promise.all([
+      db.close(),
+      expect(verifying).resolves.toMatchObject({ ok: true, problems: [] }),
+      expect(aborting).rejects.toMatchObject({ code: 'VARVE_ABORTED' }),
+    ])
+    expect(await codeOf(() => db.verify())).toBe('VARVE_CLOSED')
+    expect(filling.fs.openFileCount).toBe(0)
+  },
+)
 
 test('it gives every descriptor back, also where it is aborted', async () => {
   const { db, fs } = await filled()
