@@ -15,6 +15,7 @@
 import { assert } from '../base/assert.ts'
 import { writeU48 } from '../base/bytes.ts'
 import { VarveError } from '../base/errors.ts'
+import { settled } from '../base/settled.ts'
 import { commitTimeMs } from '../batch/commit-decoder.ts'
 import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts'
 import { inDoubt, seqnoGap } from './commit-errors.ts'
@@ -31,6 +32,7 @@ const GROUP_BYTES = 8 * 1024 * 1024
 const TURN_COST_MAX = 1024 * 1024
 const DRAIN_COST = 4096
 const SOON = Promise.resolve()
+const NONE: readonly PendingCommit[] = []
 
 export class CommitPipeline {
   #queue: PendingCommit[] = []
@@ -50,9 +52,15 @@ export class CommitPipeline {
   readonly #memtables: MemtableSet
   readonly #durability: Durability
   readonly #hooks: PipelineHooks
+  /** Taken off the queue by the group that is being written, and not told yet what became of them. */
+  #inHand: PendingCommit | readonly PendingCommit[] = NONE
   readonly #drain = (): void => {
     this.#scheduled = false
-    this.#run()
+    try {
+      this.#run()
+    } catch (cause) {
+      this.#broke(cause)
+    }
   }
 
   constructor(
@@ -232,7 +240,6 @@ export class CommitPipeline {
           continue
         }
       }
-      this.#take()
       const timeMs = commit.timeMs ?? Math.max(this.#lastTimeMs, now)
       // A record without operations is no event: on a replica its time, from the clock here, may be ahead of the source's.
       if (commit.operations > 0) this.#lastTimeMs = timeMs
@@ -243,11 +250,12 @@ export class CommitPipeline {
       seqno += commit.operations
       userBytes += commit.userBytes
       if (commit.sync) needsSync = true
+      this.#take()
       if (single === undefined) {
-        single = commit
+        this.#inHand = single = commit
         singleOffset = offset
       } else {
-        group ??= [single]
+        this.#inHand = group ??= [single]
         offsets ??= [singleOffset]
         group.push(commit)
         offsets.push(offset)
@@ -261,23 +269,46 @@ export class CommitPipeline {
     } catch (cause) {
       memtable.truncate(start)
       this.#lastTimeMs = lastTimeMs
+      this.#inHand = NONE
       this.#writeFailed(group ?? [single], cause)
       return 0
     }
     // Where more is to be written at once, all of it shares a sync that begins later.
     const syncing = needsSync && this.isEmpty ? this.#durability.syncWritten(seqno - 1) : undefined
-    if (group === undefined) {
-      this.#publish(single, singleOffset)
-    } else {
-      for (let i = 0; i < group.length; i++) this.#publish(group[i]!, offsets![i]!)
+    try {
+      if (group === undefined) {
+        this.#publish(single, singleOffset)
+      } else {
+        for (let i = 0; i < group.length; i++) this.#publish(group[i]!, offsets![i]!)
+      }
+      assert(
+        memtable.lastSeqno === seqno - 1,
+        'a commit takes exactly one seqno for each operation',
+      )
+      this.#hooks.onPublished(memtable.lastSeqno, { logBytes: bytes, userBytes })
+      if (this.#hooks.wantsCommits())
+        this.#tell(group ?? [single], offsets ?? [singleOffset], firstSeqno)
+    } catch (cause) {
+      if (syncing !== undefined) void settled(syncing)
+      throw cause
     }
-    assert(memtable.lastSeqno === seqno - 1, 'a commit takes exactly one seqno for each operation')
-    this.#hooks.onPublished(memtable.lastSeqno, { logBytes: bytes, userBytes })
-    if (this.#hooks.wantsCommits())
-      this.#tell(group ?? [single], offsets ?? [singleOffset], firstSeqno)
+    this.#inHand = NONE
     if (group === undefined && !single.sync) single.resolve(firstSeqno)
     else this.#acknowledge(group ?? [single], firstSeqno, syncing)
     return bytes
+  }
+
+  /**
+   * A fault of our own: what the memtable holds may be less than the log. The store is poisoned, as after a failed sync. Thrown on
+   * it would be a rejection that nobody handles, which ends the program around the store.
+   */
+  #broke(cause: unknown): void {
+    const commits = [this.#inHand].flat()
+    this.#inHand = NONE
+    const error = this.#hooks.translate(cause, 'commit')
+    this.#hooks.onPoisoned(error)
+    this.fail(error)
+    for (const commit of commits) commit.reject(this.#failure)
   }
 
   #publish(commit: PendingCommit, offset: number): void {
@@ -355,7 +386,11 @@ export class CommitPipeline {
     await this.drained()
     // Another that waited beside this one may have begun.
     while (this.#cuttingBack) await this.drained()
-    if (!this.#memtables.active.wal.isBroken) return
+    if (!this.#memtables.active.wal.isBroken) {
+      // Behind a fault the memtable may hold less than the log: it cannot be sealed.
+      if (this.#failure !== undefined) throw this.#failure
+      return
+    }
     await new Promise<void>((resolve, reject) => this.#cutBack(resolve, reject))
   }
 

@@ -104,22 +104,28 @@ export class Durability {
         for (const { wal } of [...this.#memtables.sealed, this.#memtables.active]) {
           if (wal.syncedSize < wal.size) await wal.sync()
         }
+        this.#advance(target)
       } catch (cause) {
         this.#waiters = [...served, ...this.#waiters]
         this.#syncFailed(cause)
         break
-      }
-      // A log that had its turn last may hold what was written since this began: nobody would ask for a sync of that again.
-      if (!this.#logsAreBehind) target = Math.max(target, this.#memtables.latestSeqno)
-      if (target > this.#durable) {
-        this.#durable = target
-        this.#onAdvance(target)
       }
       for (const waiter of served) waiter.resolve()
       target = this.#memtables.latestSeqno
     }
     // In the same step as the last look at the waiters: who comes later must find nothing running.
     this.#running = undefined
+  }
+
+  /** Up to `target` the logs were synced. */
+  #advance(target: number): void {
+    const { latestSeqno } = this.#memtables
+    // A log that had its turn last may hold what was written since the sync began: nobody would ask for a sync of that again.
+    // Never beyond what is visible: what the logs had may have failed to become so.
+    const durable = this.#logsAreBehind ? Math.min(target, latestSeqno) : latestSeqno
+    if (durable <= this.#durable) return
+    this.#durable = durable
+    this.#onAdvance(durable)
   }
 
   #syncFailed(cause: unknown): void {
