@@ -18,6 +18,7 @@ import { VarveError } from '../base/errors.ts'
 import { settled } from '../base/settled.ts'
 import { commitTimeMs } from '../batch/commit-decoder.ts'
 import { COMMIT_FIRST_SEQNO_AT, COMMIT_TIME_AT } from '../batch/commit-record.ts'
+import { acknowledge, publishedCommits } from './acknowledgement.ts'
 import { inDoubt, seqnoGap } from './commit-errors.ts'
 import type { Durability } from './durability.ts'
 import type { MemtableSet } from './memtable-set.ts'
@@ -286,15 +287,21 @@ export class CommitPipeline {
         'a commit takes exactly one seqno for each operation',
       )
       this.#hooks.onPublished(memtable.lastSeqno, { logBytes: bytes, userBytes })
-      if (this.#hooks.wantsCommits())
-        this.#tell(group ?? [single], offsets ?? [singleOffset], firstSeqno)
+      if (this.#hooks.wantsCommits()) {
+        const commits = publishedCommits(memtable.arena, {
+          commits: group ?? [single],
+          offsets: offsets ?? [singleOffset],
+          firstSeqno,
+        })
+        for (const commit of commits) this.#hooks.onCommit(commit)
+      }
     } catch (cause) {
       if (syncing !== undefined) void settled(syncing)
       throw cause
     }
     this.#inHand = NONE
     if (group === undefined && !single.sync) single.resolve(firstSeqno)
-    else this.#acknowledge(group ?? [single], firstSeqno, syncing)
+    else acknowledge(group ?? [single], firstSeqno, syncing ?? this.#durability)
     return bytes
   }
 
@@ -316,49 +323,6 @@ export class CommitPipeline {
     const first = memtable.lastSeqno + 1
     memtable.publish(offset)
     commit.published?.(first, commitTimeMs(memtable.arena, offset))
-  }
-
-  #tell(commits: readonly PendingCommit[], offsets: readonly number[], firstSeqno: number): void {
-    const { arena } = this.#memtables.active.memtable
-    let first = firstSeqno
-    for (const [index, { operations, userBytes, sync }] of commits.entries()) {
-      // An ack on its own is no event.
-      if (operations === 0) continue
-      const timeMs = commitTimeMs(arena, offsets[index]!)
-      this.#hooks.onCommit({ first, operations, timeMs, userBytes, sync })
-      first += operations
-    }
-  }
-
-  #acknowledge(
-    commits: readonly PendingCommit[],
-    firstSeqno: number,
-    syncing: Promise<void> | undefined,
-  ): void {
-    let seqno = firstSeqno
-    let waits = false
-    for (const commit of commits) {
-      if (commit.sync) {
-        waits = true
-      } else {
-        commit.resolve(seqno)
-      }
-      seqno += commit.operations
-    }
-    if (!waits) return
-    const synced = syncing ?? this.#durability.sync()
-    synced.then(
-      () => {
-        let first = firstSeqno
-        for (const commit of commits) {
-          if (commit.sync) commit.resolve(first)
-          first += commit.operations
-        }
-      },
-      (error: unknown) => {
-        for (const commit of commits) if (commit.sync) commit.reject(error)
-      },
-    )
   }
 
   #writeFailed(commits: readonly PendingCommit[], cause: unknown): void {
