@@ -27,9 +27,11 @@ import { startEpoch } from '../version/epochs.ts'
 import { salvageManifest, type SalvagedManifest } from '../version/manifest-salvage.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
 import type { SegmentAddition } from '../version/version-edit.ts'
+import type { StoreState } from '../version/store-state.ts'
 import { VersionSet } from '../version/version-set.ts'
 import { listLogs } from '../wal/wal-chain.ts'
 import { salvageWal } from '../wal/wal-salvage.ts'
+import type { WalWriter } from '../wal/wal-writer.ts'
 import { aborted } from './arguments.ts'
 import { checkIsDirectory, checkLocation } from './location.ts'
 import { LogReplay, type ReplayedLog } from './log-replay.ts'
@@ -228,7 +230,7 @@ class Repair {
       segments.discard()
       return undefined
     }
-    const { additions, blobs, merged, lastTimeMs } = tree
+    const { additions, lastTimeMs } = tree
     const lastFlushedSeqno = additions.reduce(
       (seqno, { meta }) => Math.max(seqno, meta.maxSeqno),
       state.lastFlushedSeqno,
@@ -238,45 +240,60 @@ class Repair {
     const lost = joined(this.#lost)
     const lastLost = Math.max(lost.at(-1)?.to ?? 0, census.lastTwice)
     const floor = Math.max(state.floor, Math.min(lastLost, last) + 1)
+    const epochs =
+      state.role === 'primary'
+        ? startEpoch(state, last, randomBytes(12).toString('hex'))
+        : state.epochs
     const logged = await rewriteLogs(
       { fs, directory },
       state.logId,
       () => this.#nextFileNumber++,
       replayed.memtables,
     )
+    const repaired: StoreState = {
+      ...state,
+      floor,
+      epochs,
+      lastFlushedSeqno,
+      lastFlushedTimeMs: Math.max(state.lastFlushedTimeMs, lastTimeMs),
+      ...withUnknownKeyspaces(state, additions, replayed),
+      consumers: consumersAbove(floor, state.consumers, replayed),
+      walNumber: logged[0]!.wal.number,
+      nextFileNumber: this.#nextFileNumber,
+      cleanClose: undefined,
+    }
+    try {
+      await this.#putInForce(repaired, tree, logged.at(-1)!.wal)
+    } finally {
+      for (const { wal } of logged) await wal.close()
+    }
+    return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last }, lost)
+  }
+
+  /** The new manifest, of which `end` is the last log; then what it does without goes. */
+  async #putInForce(
+    state: StoreState,
+    { additions, blobs, merged }: InstalledTree,
+    end: WalWriter,
+  ): Promise<void> {
+    const fs = this.#fs
+    const directory = this.#directory
     await fs.syncDirectory(directory)
-    const epochs =
-      state.role === 'primary'
-        ? startEpoch(state, last, randomBytes(12).toString('hex'))
-        : state.epochs
     const used = new Set(
       additions.flatMap(({ meta }) => meta.blobReferences.map(({ file }) => file)),
     )
-    const versions = await VersionSet.create(
-      { fs, directory },
-      {
-        ...state,
-        floor,
-        epochs,
-        lastFlushedSeqno,
-        lastFlushedTimeMs: Math.max(state.lastFlushedTimeMs, lastTimeMs),
-        ...withUnknownKeyspaces(state, additions, replayed),
-        consumers: consumersAbove(floor, state.consumers, replayed),
-        walNumber: logged[0]!.wal.number,
-        nextFileNumber: this.#nextFileNumber,
-        cleanClose: undefined,
-      },
-      undefined,
-      { additions, blobAdditions: [...blobs.values()].filter(({ number }) => used.has(number)) },
-    )
-    for (const { number } of merged) fs.remove(this.#path(segmentFileName(number)))
-    await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
-    // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
-    const { wal: end } = logged.at(-1)!
-    await versions.markClean({ walNumber: end.number, walBytes: end.size })
-    await versions.close()
-    for (const { wal } of logged) await wal.close()
-    return this.#report({ floor, epoch: epochs.at(-1)!.epoch, last }, lost)
+    const versions = await VersionSet.create({ fs, directory }, state, undefined, {
+      additions,
+      blobAdditions: [...blobs.values()].filter(({ number }) => used.has(number)),
+    })
+    try {
+      for (const { number } of merged) fs.remove(this.#path(segmentFileName(number)))
+      await this.#setAside(new Set([...used].map((number) => this.#path(blobFileName(number)))))
+      // Everything is synced, as after a close: the next open goes on in the epoch that the report names.
+      await versions.markClean({ walNumber: end.number, walBytes: end.size })
+    } finally {
+      await versions.close()
+    }
   }
 
   /** Of segments alone, without any manifest. */

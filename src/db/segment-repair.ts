@@ -71,14 +71,16 @@ export class SegmentRepair {
       return
     }
     const reader = new BlobReader(fs.openRead(path), number, undefined)
+    // Closed with the damaged ones where the check itself fails.
+    this.#damagedBlobs.set(number, reader)
     if ((await problemsOf(() => reader.verify(meta))) === 0) {
       this.#goodBlobs.add(number)
+      this.#damagedBlobs.delete(number)
       reader.close()
       return
     }
     // Its good frames are read by who refers to them; the file stays for them, and goes when they are gone.
     this.isDamaged = true
-    this.#damagedBlobs.set(number, reader)
     this.damagedFiles.push(path)
   }
 
