@@ -8,8 +8,9 @@
  * is a second name for the same bytes: syncing the file through one name is enough for both, but each name needs a sync of
  * its own directory. `makeDirectory` is durable when it returns, as in node-file-system.ts.
  */
+import { isBytes } from '../base/bytes.ts'
 import { invalidArgument, VarveError, wrongType } from '../base/errors.ts'
-import { checkOptions, isAmount } from '../base/option-check.ts'
+import { checkOptions, isAmount, isInteger } from '../base/option-check.ts'
 import type { Fault, FaultPoint } from './fault-plan.ts'
 import type {
   DirectoryLock,
@@ -114,6 +115,7 @@ export class MemoryFileSystem implements FileSystem {
    * had died: with code EIO and 'process died' in its message. Nothing more reaches the disk.
    */
   dieAtOperation(n: number): void {
+    if (n === undefined) throw wrongType('n', 'a number', n)
     checkOptions({ n }, { n: isAmount(1) })
     this.#disk.diesAt = n
     if (this.#disk.operationCount >= n) this.#disk.isDead = true
@@ -144,6 +146,10 @@ export class MemoryFileSystem implements FileSystem {
 
   /** Replaces bytes that are there, as bit rot would: in every hard link, on disk too, not counted, without fail. */
   corrupt(path: string, offset: number, bytes: Uint8Array): void {
+    if (typeof path !== 'string') throw wrongType('path', 'a string', path)
+    if (offset === undefined) throw wrongType('offset', 'a number', offset)
+    checkOptions({ offset }, { offset: isInteger(0) })
+    if (!isBytes(bytes)) throw wrongType('bytes', 'a Uint8Array', bytes)
     const node = this.#find(path)
     if (node instanceof MemoryFile) node.corrupt(offset, bytes)
   }

@@ -45,6 +45,22 @@ test('what is misspelt is refused, rather than a test passing without its fault'
     expect(thrown(() => fs.dieAtOperation(wrong))).toBe('VARVE_INVALID_ARGUMENT')
   }
   expect(thrown(() => fs.dieAtOperation(any('1')))).toBe('ERR_INVALID_ARG_TYPE')
+  expect(thrown(() => fs.dieAtOperation(any(undefined)))).toBe('ERR_INVALID_ARG_TYPE')
+  const one = Uint8Array.of(1)
+  for (const [path, offset, bytes] of [
+    [undefined, 0, one],
+    ['/a', undefined, one],
+    ['/a', '0', one],
+    ['/a', 0, undefined],
+    ['/a', 0, 'x'],
+    ['/a', 0, [1]],
+  ]) {
+    const call = (): void => fs.corrupt(any(path), any(offset), any(bytes))
+    expect(thrown(call)).toBe('ERR_INVALID_ARG_TYPE')
+  }
+  for (const offset of [-1, 0.5, Number.NaN]) {
+    expect(thrown(() => fs.corrupt('/a', offset, one))).toBe('VARVE_INVALID_ARGUMENT')
+  }
   expect(thrown(() => new ManualClock(Number.NaN))).toBe('VARVE_INVALID_ARGUMENT')
   expect(thrown(() => new ManualClock().advance(any('5')))).toBe('ERR_INVALID_ARG_TYPE')
   fs.inject({ ...fault, times: Infinity, after: 0, file: /a/g })
