@@ -4,11 +4,11 @@
  * Times never decrease with seqno, so each step is a binary search: the memtables' commit tables (exact), then the persisted
  * series (brackets the answer between two points), then the change indexes between them, one event per probe.
  */
-import { corruption, invalidArgument, wrongType } from '../base/errors.ts'
+import { invalidArgument, wrongType } from '../base/errors.ts'
 import { readFailure } from '../read/read-failure.ts'
 import type { ChangeMemtable, ChangeSource, ChangeView } from './change-source.ts'
+import { commitInSegments } from './commit-lookup.ts'
 import { partition } from './history-policy.ts'
-import { SegmentCatalog } from './segment-catalog.ts'
 
 /** The floor when everything retained is younger; latest + 1 when everything is older. */
 export async function seqnoAt(source: ChangeSource, timestampMs: unknown): Promise<number> {
@@ -64,19 +64,8 @@ async function bisect(
   let { lower, upper } = bounds
   while (lower < upper) {
     const middle = lower + Math.floor((upper - lower) / 2)
-    if ((await timeOf(view, middle)) < timestampMs) lower = middle + 1
+    if ((await commitInSegments(view, middle)).timeMs < timestampMs) lower = middle + 1
     else upper = middle
   }
   return lower
-}
-
-/** When the event with this seqno, which stands in a segment, was committed. */
-export async function timeOf(view: ChangeView, seqno: number): Promise<number> {
-  for (const meta of new SegmentCatalog(view.listSegments()).within({ from: seqno, upTo: seqno })) {
-    const segment = view.segment(meta)
-    if (!segment.isOpenForChanges) await segment.openForChanges()
-    const { count, commitIds, commits } = await segment.events(seqno, seqno, 1)
-    if (count > 0) return commits.timeMs[commitIds[0]!]!
-  }
-  throw corruption(`Event ${seqno} is in no segment`, { file: 'no segment', seqno })
 }

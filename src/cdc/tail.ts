@@ -16,6 +16,7 @@ import { ChangeFilter } from './change-filter.ts'
 import { checkTailOptions, parseFrom, type FollowOptions, type From } from './change-options.ts'
 import { ChangeReader } from './change-reader.ts'
 import type { ChangeSource } from './change-source.ts'
+import { commitStart } from './commit-lookup.ts'
 import { aborted, cursorAhead, historyTruncated } from './read-errors.ts'
 import { positionOfToken, tokenAt } from './resume-token.ts'
 import type { ChangeBatch } from './streams.ts'
@@ -148,7 +149,9 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
       if (events.length > 0) return this.#tell(events)
     }
     if (isBeating && this.#reader.position > this.#told && this.#feed.monotonicMs >= dueMs) {
-      return this.#tell([])
+      const next = await this.#betweenCommits(visible)
+      if (this.#hasEnded) return undefined
+      if (next > this.#told) return this.#tell([], next)
     }
     const now = this.#isDurable ? source.durable : source.latest
     if (this.#reader.position <= now) return undefined
@@ -162,8 +165,23 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
     return undefined
   }
 
-  #tell(events: readonly ChangeEvent[]): ChangeBatch {
-    const next = this.#reader.position
+  /** The end of the last commit that was read to its end: a heartbeat may fall due inside a large one. */
+  async #betweenCommits(visible: number): Promise<number> {
+    const { position } = this.#reader
+    if (position > visible) return position
+    this.#check(position)
+    const view = this.#source.view()
+    try {
+      return await commitStart(view, position)
+    } catch {
+      // It may lie in files that the filter leaves out: what is wrong with those is for who reads them, and the heartbeat waits.
+      return this.#told
+    } finally {
+      view.release()
+    }
+  }
+
+  #tell(events: readonly ChangeEvent[], next: number = this.#reader.position): ChangeBatch {
     this.#told = next
     this.#toldAtMs = this.#feed.monotonicMs
     return { events, upTo: next - 1, next, token: tokenAt(this.#source, next) }

@@ -11,10 +11,11 @@ import type {
   ScanHold,
   SeriesPoint,
 } from '../cdc/change-source.ts'
+import { commitInSegments } from '../cdc/commit-lookup.ts'
 import { type Consumer, type ConsumerInfo, Consumers } from '../cdc/consumers.ts'
 import { ConsumerLedger } from '../cdc/consumer-ledger.ts'
 import { type ChangeScan, scanSinceSeqno } from '../cdc/scan.ts'
-import { seqnoAt, timeOf } from '../cdc/seqno-at.ts'
+import { seqnoAt } from '../cdc/seqno-at.ts'
 import { type ChangeTail, openTail } from '../cdc/tail.ts'
 import type { VarveError } from '../base/errors.ts'
 import type { Timers } from '../env/timers.ts'
@@ -99,7 +100,7 @@ export class Changes implements ChangeSource {
   async timeOf(seqno: number): Promise<number | undefined> {
     const view = this.view()
     try {
-      return await timeOf(view, seqno)
+      return (await commitInSegments(view, seqno)).timeMs
     } catch {
       // Whoever reads that event is told of the damage; the floor rises all the same.
       return undefined

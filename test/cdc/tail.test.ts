@@ -179,6 +179,40 @@ describe('a tail', () => {
     await tail.close()
   })
 
+  test('tells heartbeats between commits only, also inside of large ones', async () => {
+    const store = new FakeStore()
+    const commit = (): number =>
+      store.commit(Array.from({ length: 7000 }, (_, k) => put(`k${k}`, '1', 1)))
+    store.commit([put('a', '1', 1)])
+    for (let i = 0; i < 9; i++) commit()
+    store.flush()
+    commit()
+    const tail = tailOf(store, { types: ['PointTombstone'], heartbeatMs: 100 })
+    // Time passes with every look at the clock.
+    store.timers.monotonicMs = () => (store.timers.nowMs += 60)
+    const told: number[] = []
+    while (told.at(-1) !== store.latest + 1) told.push((await tail.next()).value!.next)
+    expect(told.length).toBeGreaterThan(1)
+    // Behind the small commit and whole large ones, and never twice.
+    expect(told.filter((next) => (next - 2) % 7000 !== 0)).toEqual([])
+    expect(new Set(told).size).toBe(told.length)
+    expect(store.openViews).toBe(0)
+    await tail.close()
+  })
+
+  test('tells no heartbeat where the file that would say so cannot be read', async () => {
+    const store = new FakeStore()
+    store.commit(Array.from({ length: 7000 }, (_, k) => put(`k${k}`, '1', 1)))
+    store.flush()
+    store.commit([put('b', '1', 2)])
+    store.segments[0]!.openForChanges = () => Promise.reject(new Error('damaged'))
+    const tail = tailOf(store, { keyspaces: ['other'], heartbeatMs: 100 })
+    store.timers.monotonicMs = () => (store.timers.nowMs += 60)
+    expect((await tail.next()).value).toMatchObject({ events: [], next: 7001 })
+    expect(seqnos((await tail.next()).value)).toEqual([7001])
+    await tail.close()
+  })
+
   test('wakes for what passes its filter only, at the beginning of that commit', async () => {
     const store = new FakeStore()
     const tail = tailOf(store, { range: { prefix: 'x' } })
