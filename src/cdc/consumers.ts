@@ -5,7 +5,7 @@
  * and hands the verdicts to `settle` here: it marks who is lost *before* the edit that raises the floor is written, so that the
  * edit's records say so, and returns what to tell the listeners.
  */
-import { invalidArgument, wrongType } from '../base/errors.ts'
+import { hasCode, invalidArgument, wrongType } from '../base/errors.ts'
 import { settled } from '../base/settled.ts'
 import type { ChangeFeed } from './change-feed.ts'
 import { checkBatchesOptions, checkConsumerOptions, parseSeqno } from './change-options.ts'
@@ -97,8 +97,7 @@ export class Consumers {
         return added
       })
       try {
-        // An ack of the first position comes first: it parts the log from acks of a dropped consumer of the same name.
-        await this.#store.writeAck(name, entry.position)
+        await this.#writeFirstAck(entry)
         entry.began()
         await this.#store.saveConsumers()
       } catch (error) {
@@ -229,6 +228,16 @@ export class Consumers {
   }
 
   // ------------------------------------------------------------------------------------------------ inner
+
+  /** It parts the log from acks of a dropped consumer of the same name. */
+  async #writeFirstAck({ name, position }: ConsumerEntry): Promise<void> {
+    try {
+      await this.#store.writeAck(name, position)
+    } catch (error) {
+      // Past its limits from the start, as a flush found meanwhile: it is stored as one that was cut off. The replay gives it no acks.
+      if (!hasCode(error, 'VARVE_CONSUMER_LOST')) throw error
+    }
+  }
 
   #handle(entry: ConsumerEntry): Consumer {
     return new Consumer(this, entry)
