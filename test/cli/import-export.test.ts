@@ -211,4 +211,13 @@ describe('resume', () => {
       expect(place.read('zoe.ndjson'), `${left} bytes`).toBe(whole)
     }
   })
+
+  test('an export of a keyspace that is not there writes nothing, and of one named twice no entry twice', () => {
+    const named = ['export', 'zoe', '-k', 'default', '-k', 'nowhere']
+    expect(place.run(named)).toMatchObject({ code: 3, stdout: '' })
+    expect(place.run([...named, '-o', 'named.ndjson']).code).toBe(3)
+    expect(fs.existsSync(place.path('named.ndjson'))).toBe(false)
+    const once = place.ok(['export', 'zoe', '-k', 'default'])
+    expect(place.ok(['export', 'zoe', '-k', 'default', '-k', 'default'])).toBe(once)
+  })
 })

@@ -49,10 +49,11 @@ export function addExport(program: Command, terminal: Terminal): void {
     .action((location: string, choice: Choice) =>
       withReader(location, choice, async (store) => {
         const { output } = choice
+        const names = await namesOf(store, choice)
         if (output === undefined) {
           if (choice.resume === true) throw usageError('--resume needs --output.')
           const nothing = { keyspace: undefined, key: undefined, hasHeader: false }
-          await exportEntries(location, store, choice, nothing, terminal, (text) =>
+          await exportEntries(location, store, names, nothing, terminal, (text) =>
             terminal.line(text),
           )
           return
@@ -67,7 +68,7 @@ export function addExport(program: Command, terminal: Terminal): void {
           if (!file.write(text)) await once(file, 'drain')
         }
         const before = done ?? { keyspace: undefined, key: undefined, hasHeader: false }
-        await exportEntries(location, store, choice, before, terminal, async (text) => {
+        await exportEntries(location, store, names, before, terminal, async (text) => {
           if (waiting.push(text, '\n') >= 2_000) await drain()
         })
         await drain()
@@ -77,15 +78,24 @@ export function addExport(program: Command, terminal: Terminal): void {
     )
 }
 
+/** Each once. One that is not there is told of before anything is written: an empty file would stand in the way of the next try. */
+async function namesOf(store: Varve, choice: Choice): Promise<readonly string[]> {
+  if (choice.keyspace === undefined) {
+    return store.keyspaces().filter((name) => name !== IMPORT_KEYSPACE)
+  }
+  const names = [...new Set(choice.keyspace)]
+  for (const name of names) await keyspaceNamed(store, name)
+  return names
+}
+
 async function exportEntries(
   location: string,
   store: Varve,
-  choice: Choice,
+  names: readonly string[],
   done: Done,
   terminal: Terminal,
   write: Write,
 ): Promise<void> {
-  const names = choice.keyspace ?? store.keyspaces().filter((name) => name !== IMPORT_KEYSPACE)
   const snapshot = store.snapshot()
   const total = names.reduce((sum, name) => sum + entriesOf(store, name), 0)
   const bar = terminal.progress('export', total)
