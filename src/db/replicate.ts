@@ -104,6 +104,7 @@ class Replication {
         // A readOnly source has nothing to sync; what it sees is what there is.
         if (stopAtLatest && this.#source.isWritable) await this.#source.sync()
         await this.#catchUp()
+        await this.#makeKeyspaces()
         this.#progressed()
         if (!stopAtLatest) await this.#follow()
       }
@@ -148,6 +149,7 @@ class Replication {
     try {
       for await (const { events, token } of tail) {
         await this.#take(events, token)
+        await this.#makeKeyspaces()
         this.#progressed()
       }
     } finally {
@@ -208,6 +210,16 @@ class Replication {
       signal: this.#stop,
     }
     await this.#replica.replica.apply(events, options, true)
+  }
+
+  /** Those of the source that have no events: what is called later may name them. A source that closes need not wait for it. */
+  async #makeKeyspaces(): Promise<void> {
+    if (this.#source.isClosing) return
+    for (const name of this.#source.keyspaceNames()) {
+      const next = this.#replica.latestSeqno + 1
+      if (this.#replica.keyspaceOptionsAt(name, next) !== undefined) continue
+      await this.#prepareKeyspace(name, next)
+    }
   }
 
   /** Made with the source's options where it is new; given the source's merge operator where it has none. */

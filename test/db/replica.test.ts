@@ -55,6 +55,44 @@ test('a replica has the events of its source, byte for byte, and its identity', 
   await replica.close()
 })
 
+test('keyspaces without events are made with their options', async () => {
+  const source = await fixture().open()
+  const { open, fs } = replicaFixture()
+  const replica = await open()
+  await source.keyspace('counts', { mergeOperator: 'counter' })
+  await source.put('a', '1')
+  await replicate(source, replica, { stopAtLatest: true })
+  expect(replica.keyspaces()).toEqual(['counts', 'default'])
+
+  // Dropped and made again, with another operator: neither has events of its own but for the drop.
+  await source.keyspace('gone')
+  await source.dropKeyspace('gone')
+  await source.dropKeyspace('counts')
+  await source.keyspace('counts', { mergeOperator: 'append' })
+  await source.sync()
+  const stop = new AbortController()
+  let late: Promise<unknown> | undefined
+  const following = replicate(source, replica, {
+    signal: stop.signal,
+    onProgress: ({ latest }) => {
+      if (latest === 4) stop.abort()
+      late ??= source.keyspace('late').then(() => source.put('b', '2', { sync: true }))
+    },
+  })
+  expect(await following).toEqual({ latest: 4 })
+  await late
+  expect(replica.keyspaces()).toEqual(source.keyspaces())
+  await replica.close()
+  await source.close()
+
+  const again = await fixture(REPLICA, fs).open()
+  const code = (mergeOperator: string): Promise<unknown> =>
+    codeOf(() => again.keyspace('counts', { mergeOperator }))
+  expect(await code('counter')).toBe('VARVE_MERGE_OPERATOR_MISMATCH')
+  expect(await code('append')).toBe('no error')
+  await again.close()
+})
+
 test('a replica of a source without events takes its identity all the same', async () => {
   const source = await fixture().open()
   const replica = await replicaFixture().open()
