@@ -176,10 +176,13 @@ export class DirectoryWatch {
   }
 }
 
+/** The longest wait of a timer, 25 days: what is longer would end after a millisecond. */
+const WAIT_MS_MAX = 2 ** 31 - 1
+
 /** False when `signal` ended it. */
 export async function waited(ms: number, signal: AbortSignal): Promise<boolean> {
   try {
-    await sleep(ms, undefined, { signal })
+    await sleep(Math.min(ms, WAIT_MS_MAX), undefined, { signal })
     return true
   } catch {
     return false
