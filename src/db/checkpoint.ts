@@ -32,6 +32,7 @@ import { VersionSet } from '../version/version-set.ts'
 import { WalWriter } from '../wal/wal-writer.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
 import { checkIsDirectory } from './location.ts'
+import { isFailedSync } from './maintenance.ts'
 
 export interface CheckpointSource {
   readonly fs: FileSystem
@@ -133,7 +134,7 @@ async function writeImage(
     fs.remove(marker)
     await fs.syncDirectory(directory)
   } catch (error) {
-    removeAttempt(fs, directory)
+    await removeAttempt(fs, directory, error)
     throw error
   }
 }
@@ -263,14 +264,17 @@ function notEmpty(location: string): VarveError {
   )
 }
 
-/** CURRENT first and the marker last: at no time does it look like a store that has lost files. */
-function removeAttempt(fs: FileSystem, directory: string): void {
+/** CURRENT first and the marker last: at no time does it look like a store that has lost files, also after a power cut. */
+async function removeAttempt(fs: FileSystem, directory: string, failure: unknown): Promise<void> {
   try {
     const names = fs.list(directory).filter((name) => name !== LOCK_FILE)
-    const rank = (name: string): number =>
-      name === CURRENT_FILE ? 0 : name === CHECKPOINT_FILE ? 2 : 1
-    for (const name of names.sort((a, b) => rank(a) - rank(b))) fs.remove(joinPath(directory, name))
+    const data = names.filter((name) => name !== CURRENT_FILE && name !== CHECKPOINT_FILE)
+    if (names.includes(CURRENT_FILE)) fs.remove(joinPath(directory, CURRENT_FILE))
+    for (const name of data) fs.remove(joinPath(directory, name))
+    // Behind a sync that failed another one says nothing.
+    if (data.length > 0 && !isFailedSync(failure)) await fs.syncDirectory(directory)
+    if (names.includes(CHECKPOINT_FILE)) fs.remove(joinPath(directory, CHECKPOINT_FILE))
   } catch {
-    // The marker stands: the directory is refused by \`open\`, and the error that led here says more.
+    // The marker stands: the directory is refused by `open`, and the error that led here says more.
   }
 }

@@ -365,3 +365,20 @@ test.each([
     await store.close()
   },
 )
+
+test('a power cut behind a checkpoint that failed leaves nothing, or what is refused with the advice to remove it', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  for (let round = 0; round < 3; round++) {
+    await db.put('key', `value ${round}`)
+    await db.flush()
+  }
+  fs.inject({ operation: 'write', file: /copy\/.*MANIFEST/, effect: 'ENOSPC' })
+  expect(await codeOf(() => db.checkpoint(COPY))).toBe('VARVE_NO_SPACE')
+  for (let seed = 0; seed < 40; seed++) {
+    const after = fs.crash({ seed })
+    const opening = openAt(after, COPY, { createIfMissing: false })
+    await expect(opening).rejects.toThrow(/there is no store|remove the directory/)
+  }
+  await db.close()
+})
