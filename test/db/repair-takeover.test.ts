@@ -13,16 +13,23 @@ import { collect } from '../model/driver.ts'
 import { fixture, LOCATION } from './open.ts'
 
 const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
-const OPTIONS = { blockBytes: 512, mergeOperator: 'append' }
+/** Small segments are enough to be taken over where those of the store are small. */
+const OPENED = { mergeOperator: 'append', segmentBytes: 16 * 1024 }
+const OPTIONS = { blockBytes: 512, compression: 'none', ...OPENED } as const
 const ROUNDS = 4
+const KEYS = 70
+
+/** Made once: whoever changes a disk takes a copy of it. */
+let once: ReturnType<typeof compact> | undefined
+const compacted = (): ReturnType<typeof compact> => (once ??= compact())
 
 /** Four segments of level 0 with the same keys; the last deletes some, and each has keys, operands and tombstones of its own. */
-async function compacted() {
+async function compact() {
   const made = fixture(OPTIONS)
   const db = await made.open({}, APART)
   await db.put('gone', 'deleted by what nothing supersedes')
   for (let round = 0; round < ROUNDS; round++) {
-    for (let i = 0; i < 300; i++) {
+    for (let i = 0; i < KEYS; i++) {
       const key = `key${String(i).padStart(3, '0')}`
       if (round === ROUNDS - 1 && i % 10 === 0) await db.delete(key)
       else await db.put(key, `value ${round} `.repeat(4))
@@ -84,7 +91,7 @@ async function expectWhole(
 ): Promise<void> {
   const report = await Varve.repair(LOCATION, { environment: { fs } })
   expect(report).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: made.events.length })
-  const db = await fixture({ mergeOperator: 'append' }, fs).open({}, APART)
+  const db = await fixture(OPENED, fs).open({}, APART)
   expect(await db.entries().all()).toEqual(made.entries)
   expect(await collect(db.scanSinceSeqno(1))).toEqual(made.events)
   expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
@@ -189,7 +196,7 @@ test('a damaged edit that installed such a job: its outputs are taken in, or all
       fs.corrupt(manifest, at, Uint8Array.of(bytes[at]! ^ 0x10))
       for (const [path] of left) copyTo(fs, made.before, path)
       const report = await Varve.repair(LOCATION, { environment: { fs } })
-      const db = await fixture({ mergeOperator: 'append' }, fs).open({}, APART)
+      const db = await fixture(OPENED, fs).open({}, APART)
       const entries = await db.entries().all()
       if (report.seqnosLost.length === 0) {
         expect(entries).toEqual(made.entries)
@@ -210,7 +217,7 @@ test('a damaged copy stays history when it is written anew', async () => {
   expect(report.seqnosLost.length).toBeGreaterThan(0)
   loseManifest(fs)
   await Varve.repair(LOCATION, { environment: { fs } })
-  const db = await fixture({ mergeOperator: 'append' }, fs).open({}, APART)
+  const db = await fixture(OPENED, fs).open({}, APART)
   expect(await db.entries().all()).toEqual(made.entries)
   expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
   await db.close()
