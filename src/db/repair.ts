@@ -360,6 +360,7 @@ class Repair {
       }
       adopted.push(one.addition)
       additions.push(one.addition)
+      this.#filesRead += one.blobs.length
       for (const blob of one.blobs) {
         blobs.set(blob.number, blob)
         surveyed.add(blob.number)

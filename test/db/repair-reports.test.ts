@@ -1,0 +1,207 @@
+/** What a repair says that it read, set aside and lost, and what a rewritten segment still says of itself. */
+import { expect, test } from 'vitest'
+import { replicate, Varve } from '../../src/index.ts'
+import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
+import type { SegmentFooter } from '../../src/segment/segment-footer.ts'
+import type { MemoryFileSystem } from '../../src/testing/index.ts'
+import { codeOf, fixture, LOCATION } from './open.ts'
+
+const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
+
+const repair = (fs: MemoryFileSystem) => Varve.repair(LOCATION, { environment: { fs } })
+
+/** Segments, logs, blob files and manifests. */
+function storeFiles(fs: MemoryFileSystem): string[] {
+  return [...fs.files().keys()].filter((path) => /(\.(seg|wal|blob)|MANIFEST-\d+)$/.test(path))
+}
+
+function segmentsOf(fs: MemoryFileSystem): string[] {
+  return storeFiles(fs).filter((path) => path.endsWith('.seg'))
+}
+
+function footerOf(fs: MemoryFileSystem, path: string): SegmentFooter {
+  const file = fs.openRead(path)
+  try {
+    return readSegmentFooter(file)
+  } finally {
+    file.close()
+  }
+}
+
+function flip(fs: MemoryFileSystem, path: string, offset: number): void {
+  const bytes = fs.files().get(path)!
+  fs.corrupt(path, offset, Uint8Array.of(bytes[offset]! ^ 0x40))
+}
+
+/** Damages the last edit: mostly the one that a close left, with the record in front of its mark. */
+function flipLastEdit(fs: MemoryFileSystem): void {
+  const [path, bytes] = [...fs.files()].find(([name]) => name.includes('MANIFEST'))!
+  const view = Buffer.from(bytes)
+  const offsets: number[] = []
+  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) offsets.push(at)
+  flip(fs, path, offsets.at(-2)! + 12)
+}
+
+/** Three segments and as many blob files, and a log. */
+async function filled() {
+  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
+  const db = await made.open({}, APART)
+  for (let round = 0; round < 3; round++) {
+    for (let i = 0; i < 60; i++) {
+      await db.put(`key${round}-${i}`, `value ${i}`.repeat(i % 20 === 0 ? 100 : 3))
+    }
+    await db.flush()
+  }
+  await db.put('last', 'in the log')
+  await db.close()
+  return made
+}
+
+test('every file is counted once, whatever is damaged', async () => {
+  const { fs } = await filled()
+  const files = storeFiles(fs)
+  expect(files).toHaveLength(8)
+  expect(await repair(fs)).toMatchObject({ filesRead: files.length })
+  // Behind the edit that is damaged here, a segment is known by its footer alone.
+  const [path, bytes] = [...fs.files()].find(([name]) => name.includes('MANIFEST'))!
+  const edits: number[] = []
+  const view = Buffer.from(bytes)
+  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) edits.push(at)
+  expect(edits.length).toBeGreaterThan(8)
+  for (const edit of edits.slice(2)) {
+    const image = fs.crash('kept')
+    flip(image, path, edit + 12)
+    expect(await repair(image), `at ${edit}`).toMatchObject({
+      filesRead: files.length,
+      seqnosLost: [],
+      eventsKept: 181,
+    })
+  }
+})
+
+test('a segment that nobody knows and nobody can use is set aside', async () => {
+  const { fs, open } = await filled()
+  const stray = fs.create(`${LOCATION}/000999.seg`)
+  stray.append(Buffer.alloc(100, 'x'), 0, 100)
+  stray.close()
+  flipLastEdit(fs)
+  const { filesSetAside, seqnosLost } = await repair(fs)
+  expect(seqnosLost).toEqual([])
+  expect(filesSetAside).toContain('lost/000999.seg')
+  expect(fs.stat(`${LOCATION}/lost/000999.seg`)).toBeDefined()
+  const db = await open({}, APART)
+  expect(await db.verify()).toMatchObject({ ok: true })
+  await db.close()
+})
+
+test('the state that a segment held is lost with it also where the manifest is damaged', async () => {
+  const { fs, open } = fixture({ history: 'none' })
+  const db = await open()
+  for (let i = 0; i < 100; i++) await db.put(`key${i}`, 'value')
+  await db.flush()
+  await db.compact()
+  await db.put('later', '1')
+  await db.close()
+  fs.remove(segmentsOf(fs)[0]!)
+  flipLastEdit(fs)
+  expect(await repair(fs)).toMatchObject({ seqnosLost: [{ from: 1, to: 100 }], floor: 101 })
+})
+
+test('a replica that is repaired stays in the epochs of its source, and goes on', async () => {
+  const source = await fixture().open()
+  const { fs, open } = fixture({ role: 'replica', blockBytes: 512 })
+  let replica = await open({}, APART)
+  for (let i = 0; i < 100; i++) await source.put(`key${i}`, `value ${i}`)
+  await replicate(source, replica, { stopAtLatest: true })
+  await replica.flush()
+  await source.put('more', '1')
+  await replicate(source, replica, { stopAtLatest: true })
+  await replica.close()
+  flip(fs, segmentsOf(fs)[0]!, 300)
+  const { epoch, seqnosLost } = await repair(fs)
+  expect(seqnosLost.length).toBeGreaterThan(0)
+  expect(epoch).toBe(source.history().epoch)
+  replica = await open({}, APART)
+  expect(replica.history().epochs).toEqual(source.history().epochs)
+  await source.put('and more', '1')
+  await replicate(source, replica, { stopAtLatest: true })
+  expect(String(await replica.get('and more'))).toBe('1')
+  await replica.close()
+  await source.close()
+})
+
+test('a signal ends it before the next file is read', async () => {
+  const { fs } = await filled()
+  flip(fs, segmentsOf(fs)[0]!, 300)
+  const before = fs.files()
+  for (const ending of ['.seg', '.blob']) {
+    const controller = new AbortController()
+    const opened: string[] = []
+    const openRead = fs.openRead.bind(fs)
+    fs.openRead = (path) => {
+      if (path.endsWith('.seg') || path.endsWith('.blob')) opened.push(path)
+      if (path.endsWith(ending)) controller.abort()
+      return openRead(path)
+    }
+    const options = { environment: { fs }, signal: controller.signal }
+    expect(await codeOf(() => Varve.repair(LOCATION, options))).toBe('VARVE_ABORTED')
+    fs.openRead = openRead
+    expect(opened.filter((path) => path.endsWith(ending))).toHaveLength(1)
+    expect(fs.openFileCount).toBe(0)
+  }
+  for (const [path, bytes] of before) expect(fs.files().get(path), path).toEqual(bytes)
+})
+
+test('a rewritten segment keeps its range deletes', async () => {
+  const { fs, open } = fixture({ history: 'none', blockBytes: 512 })
+  let db = await open({}, APART)
+  for (let i = 0; i < 100; i++) await db.put(`key${i}`, 'deep')
+  await db.flush()
+  await db.compact()
+  await db.deleteRange('key2', 'key5')
+  for (let i = 0; i < 100; i++) await db.put(`new${i}`, 'value')
+  await db.flush()
+  await db.close()
+  const upper = segmentsOf(fs).find((path) => footerOf(fs, path).meta.rangeFragments > 0)!
+  flip(fs, upper, 300)
+  expect((await repair(fs)).filesSetAside).toHaveLength(1)
+  db = await open({}, APART)
+  expect(await db.keys({ gte: 'key2', lt: 'key5' }).all()).toEqual([])
+  expect(await db.get('key7')).toBeDefined()
+  expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+  await db.close()
+})
+
+test('range deletes that are lost are told of by the seqnos that their segment spans', async () => {
+  const { fs, open } = fixture({ history: 'none', blockBytes: 512 })
+  const db = await open({}, APART)
+  for (let i = 0; i < 50; i++) await db.put(`key${i}`, 'deep')
+  await db.flush()
+  await db.compact()
+  await db.put('a', '1')
+  await db.deleteRange('key2', 'key5')
+  await db.put('z', '1')
+  await db.flush()
+  await db.truncateHistory(db.history().latest + 1)
+  await db.close()
+  const upper = segmentsOf(fs).find((path) => footerOf(fs, path).meta.rangeFragments > 0)!
+  const { parts, meta } = footerOf(fs, upper)
+  flip(fs, upper, parts.dataBytes + parts.changeBytes + parts.directoryBytes + 1)
+  expect(meta).toMatchObject({ minSeqno: 51, maxSeqno: 53 })
+  expect(await repair(fs)).toMatchObject({ seqnosLost: [{ from: 51, to: 53 }], floor: 54 })
+})
+
+test('where the change index is lost too, nobody can tell which entries are', async () => {
+  const { fs, open } = fixture({ blockBytes: 512 })
+  const db = await open({}, APART)
+  for (let i = 0; i < 200; i++) await db.put(`key${String(i).padStart(3, '0')}`, 'value '.repeat(5))
+  await db.flush()
+  await db.truncateHistory(151)
+  await db.close()
+  const [path] = segmentsOf(fs)
+  const { parts, meta } = footerOf(fs, path!)
+  expect(meta.minSeqno).toBe(1)
+  flip(fs, path!, 300)
+  flip(fs, path!, parts.dataBytes + parts.changeBytes + 1)
+  expect(await repair(fs)).toMatchObject({ seqnosLost: [{ from: 1, to: 200 }], floor: 201 })
+})
