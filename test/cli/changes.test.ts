@@ -146,6 +146,60 @@ describe('changes', () => {
     expect(place.run(['changes', 'nowhere']).code).toBe(3)
   })
 
+  test('ends with 6 for a token of a copy that has gone on by itself', () => {
+    place.ok(['put', 'trunk', 'a', '1', '--create'])
+    place.ok(['checkpoint', 'trunk', 'branch'])
+    for (const store of ['trunk', 'branch']) place.ok(['put', store, 'b', store])
+    const position = parseLines(place.ok(['changes', 'branch'])).at(-1)!
+    const outcome = place.run(['changes', 'trunk', '--from', position['token'] as string])
+    expect(outcome.code).toBe(6)
+    expect(outcome.stdout).not.toContain('"seqno"')
+    expect(outcome.stderr).toContain('VARVE_HISTORY_DIVERGED')
+  })
+
+  test('tells while it follows that it is quiet, and of keyspaces that are new', async () => {
+    place.ok(['put', 'q', 'a', '1', '--create'])
+    const following = place.start(['changes', 'q', '--follow', '--poll', '20', '--heartbeat', '1'])
+    const [source, , position, heartbeat] = parseLines(await linesOf(following, 4))
+    expect(source).toMatchObject({ control: 'source', keyspaces: { default: {} } })
+    expect(position).toMatchObject({ control: 'position', next: 2 })
+    expect(heartbeat).toEqual(position)
+    const more = new Promise<Record<string, unknown>[]>((resolve) => {
+      let text = ''
+      following.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString('utf8')
+        if (text.includes('"Insert"') && text.endsWith('\n')) resolve(parseLines(text))
+      })
+    })
+    place.ok(['put', 'q', 'b', '2', '-k', 'new', '--create'])
+    const lines = await more
+    const told = lines.findIndex(({ control }) => control === 'source')
+    expect(lines[told]).toMatchObject({ keyspaces: { default: {}, new: {} } })
+    expect(lines.findIndex(({ type }) => type === 'Insert')).toBeGreaterThan(told)
+    following.kill('SIGINT')
+    expect(await ended(following)).toBe(0)
+  })
+
+  test.each([
+    ['--to', '2'],
+    ['--limit', '2'],
+  ])('follows only so far: %s %s', async (...choice) => {
+    const store = `far${choice[0]}`
+    place.ok(['put', store, 'a', '1', '--create'])
+    const args = ['changes', store, '--follow', '--poll', '500', '--events-only']
+    const following = place.start([...args, ...choice])
+    let text = ''
+    following.stdout.on('data', (chunk: Buffer) => (text += chunk.toString('utf8')))
+    await linesOf(following, 1)
+    // In commits of their own, all there when it looks again.
+    place.ok(
+      ['import', store, '--batch', '1'],
+      '{"key":"b","value":"2"}\n{"key":"c","value":"3"}\n',
+    )
+    expect(await ended(following)).toBe(0)
+    expect(parseLines(text).map(({ seqno }) => seqno)).toEqual([1, 2])
+  })
+
   test('follows beside a writer until it is interrupted', async () => {
     const follower = place.start(['changes', 'f', '--follow', '--from', 'oldest', '--poll', '20'])
     expect(await ended(follower)).toBe(3)
@@ -174,6 +228,27 @@ describe('apply', () => {
       latest: 4,
     })
     expect(place.run(['put', 'r', 'a', 'b'])).toMatchObject({ code: 1 })
+    expect(place.ok(['history', 'r'])).toMatch(/^source +\S+$/m)
+  })
+
+  test('applies what has come, whether or not more follows', async () => {
+    const applying = place.start(['apply', 'waiting'])
+    applying.stdin.write(place.ok(['changes', 's']))
+    await expect
+      .poll(() => place.run(['get', 'waiting', 'a']).stdout, { timeout: 30_000 })
+      .toBe('1\n')
+    applying.stdin.end()
+    expect(await ended(applying)).toBe(0)
+  })
+
+  test('passes over control lines that it does not know, and refuses a later format', () => {
+    const stream = place.ok(['changes', 's'])
+    place.ok(['apply', 'passed'], `${stream}{"control":"later","what":1}\n`)
+    expect(place.ok(['changes', 'passed'])).toBe(stream)
+    const outcome = place.run(['apply', 'newer'], stream.replace('"version":1', '"version":2'))
+    expect(outcome).toMatchObject({ code: 1, stdout: '' })
+    expect(outcome.stderr).toContain('Line 1 is in format varve-changes 2')
+    expect(fs.existsSync(place.path('newer'))).toBe(false)
   })
 
   test('leaves a store alone that is no copy of the source', () => {

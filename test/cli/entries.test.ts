@@ -186,7 +186,10 @@ describe('scan', () => {
   })
 
   test('ends with 2 for a limit that is no number', () => {
-    expect(place.run(['scan', 's', '-n', 'many']).code).toBe(2)
+    expect(place.ok(['scan', 's', '-n', '1_000', '-p', 'user'])).toBe('user:1\t{"name":"Ada"}\n')
+    for (const limit of ['many', '-1', '1.5', '']) {
+      expect(place.run(['scan', 's', '-n', limit]).code, limit).toBe(2)
+    }
   })
 })
 
@@ -226,6 +229,10 @@ describe('delete', () => {
     expect(place.run(['delete', 's']).code).toBe(2)
     expect(place.run(['delete', 's', 'a', '--prefix', 'a', '--yes']).code).toBe(2)
     expect(place.run(['delete', 's', '--gte', 'b', '--lt', 'a', '--yes']).code).toBe(2)
+    const before = place.ok(['count', 's'])
+    expect(place.run(['delete', 's', '--prefix', 'city', '--gte', 'c', '--yes']).code).toBe(2)
+    expect(place.run(['delete', 's', '--prefix', 'city', '--lt', 'd', '--yes']).code).toBe(2)
+    expect(place.ok(['count', 's'])).toBe(before)
   })
 })
 
@@ -245,4 +252,10 @@ test('loads merge operators from a module, and says where they are missing', () 
   expect(place.ok(['get', 'o', 'w', ...words, ...operators])).toBe('long\n')
   expect(place.run(['get', 'o', 'w', ...words])).toMatchObject({ code: 1 })
   expect(place.run(['get', 'o', 'w', ...words]).stderr).toContain('--operators')
+  place.write('none.mjs', 'export const name = 1')
+  expect(place.run(['get', 's', 'city:porto', '--operators', 'none.mjs'])).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: 'varve: none.mjs exports no merge operator.\n',
+  })
 })

@@ -48,6 +48,16 @@ describe('NDJSON', () => {
       { keyspace: 'default', key: { base64: 'AP8=' }, value: { base64: '/w==' } },
       { keyspace: 'v', key: 'n' },
     ])
+    expect(parseLines(place.ok(['export', 'e', '-k', 'v']))).toMatchObject([
+      { control: 'entries', keyspaces: { v: { mergeOperator: 'counter' } } },
+      { keyspace: 'v', key: 'n' },
+    ])
+    expect(place.run(['export', 'e', '-k', 'w']).code).toBe(3)
+    const later = exported.replace('"version":1', '"version":2')
+    expect(place.run(['import', 'e1'], later)).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('Line 1 is in another format') as string,
+    })
     place.ok(['import', 'e2'], exported)
     expect(place.ok(['export', 'e2'])).toBe(exported)
     place.ok(['merge', 'e2', 'n', '1', '-k', 'v', '--value-encoding', 'counter'])
@@ -175,6 +185,7 @@ describe('resume', () => {
       stderr: expect.stringMatching(/behind line [1-9]/) as string,
     })
     expect(place.ok(['count', 'big'])).toBe(`${lines}\n`)
+    expect(place.ok(['count', 'big', '-k', 'varve.import'])).toBe('0\n')
     const events = place.ok(['changes', 'big', '--events-only', '-k', 'default'])
     expect(events.split('\n')).toHaveLength(lines + 1)
   })
@@ -185,6 +196,9 @@ describe('resume', () => {
     expect(place.run(args).code).toBe(1)
     place.write('r.ndjson', '{"id":1}\n{"id":2}\n{"id":3}\n{"id":4}\n')
     expect(place.run(args).stderr).toContain('was changed')
+    // The place is nobody's data.
+    expect(place.ok(['scan', 'r', '-k', 'varve.import', '--keys-only'])).toContain('r.ndjson')
+    expect(place.ok(['export', 'r'])).not.toContain('varve.import')
     expect(place.run(args.filter((arg) => arg !== '--resume')).code).toBe(0)
     expect(place.ok(['count', 'r'])).toBe('4\n')
   })

@@ -39,6 +39,10 @@ describe('stats', () => {
     const stats = JSON.parse(place.ok(['stats', 's', '--json'])) as Record<string, unknown>
     expect(stats).toMatchObject({ role: 'primary', latestSeqno: 1003, location: 's' })
     expect(Object.keys(stats['keyspaces'] as object)).toEqual(['default', 'v'])
+    const logs = place.files('s', '.wal').map((name) => fs.statSync(place.path('s', name)).size)
+    const bytes = logs.reduce((sum, size) => sum + size, 0)
+    expect(stats['wal']).toEqual({ files: logs.length, bytes })
+    expect(bytes).toBeGreaterThan(0)
   })
 
   test('ends with 3 where there is no store', () => {
@@ -52,7 +56,11 @@ test('history tells floor and epochs', () => {
     latest: 1003,
     epoch: 1,
   })
-  expect(place.ok(['history', 's'])).toMatch(/^floor +1, 1,003 events/m)
+  const text = place.ok(['history', 's'])
+  expect(text).toMatch(/^floor +1, 1,003 events/m)
+  expect(text).toMatch(/^since +\d{4}-\d\d-\d\dT/m)
+  expect(text).toMatch(/^epoch 1 +from 1, \w+$/m)
+  expect(text).not.toMatch(/^source /m)
   expect(place.run(['history', 'nowhere']).code).toBe(3)
 })
 
@@ -66,6 +74,47 @@ test('consumers are listed and dropped', () => {
   fs.cpSync(place.path('s'), place.path('consumed'), { recursive: true })
   place.ok(['consumers', 'drop', 'consumed', 'index', '--yes'])
   expect(place.run(['consumers', 'ls', 'consumed'])).toMatchObject({ code: 0, stdout: '' })
+})
+
+test('consumers are listed with their lag and their last ack', async () => {
+  const store = await varve.Varve.open(place.path('acked'))
+  for (const key of ['a', 'b', 'c']) await store.put(key, '1')
+  await store.consumer('idle')
+  await (await store.consumer('busy')).ack(3)
+  await store.close()
+  const text = place.ok(['consumers', 'ls', 'acked'])
+  expect(text).toMatch(/^busy +3 +active +1 events +\d+ B +\d{4}-\d\d-\d\dT[\d:.]+Z *$/m)
+  expect(text).toMatch(/^idle +1 +active +3 events +\d+ B +never/m)
+})
+
+test('commands that write leave the history as it is, however old, and start no epoch', async () => {
+  const longAgo = { now: () => Date.now() - 30 * 24 * 3_600_000 }
+  const store = await varve.Varve.open(place.path('old'), { history: 'all', environment: longAgo })
+  await store.put('a', '1')
+  await store.put('a', '2')
+  await store.flush()
+  await store.close()
+  place.ok(['put', 'old', 'a', '3'])
+  place.ok(['compact', 'old'])
+  place.ok(['put', 'old', 'a', '4'])
+  place.ok(['compact', 'old'])
+  expect(JSON.parse(place.ok(['history', 'old', '--json']))).toMatchObject({
+    floor: 1,
+    latest: 4,
+    epoch: 1,
+  })
+  expect(parseLines(place.ok(['changes', 'old', '--events-only']))).toHaveLength(4)
+})
+
+test('a format of a later version ends with 5', () => {
+  fs.cpSync(place.path('s'), place.path('later'), { recursive: true })
+  place.write('later/CURRENT', 'varve 9\n')
+  for (const command of [['stats'], ['put', 'a', '1'], ['verify'], ['repair', '--yes']]) {
+    const [name, ...rest] = command
+    const outcome = place.run([name!, 'later', ...rest])
+    expect(outcome, name).toMatchObject({ code: 5, stdout: '' })
+    expect(outcome.stderr, name).toContain('VARVE_UNSUPPORTED_FORMAT')
+  }
 })
 
 describe('beside a writer', () => {
@@ -116,6 +165,29 @@ describe('a flipped byte', () => {
     expect(place.ok(['verify', 'damaged'])).toMatch(/^ok: /)
     expect(place.run(['repair', 'nowhere', '--yes']).code).toBe(3)
   })
+
+  test('is told of in words: what was read, kept, set aside and lost', () => {
+    for (const name of ['told', 'said']) {
+      fs.cpSync(place.path('s'), place.path(name), { recursive: true })
+      const file = place.path(name, largest(name, '.seg'))
+      const bytes = fs.readFileSync(file)
+      bytes[100]! ^= 1
+      fs.writeFileSync(file, bytes)
+    }
+    const report = JSON.parse(place.ok(['repair', 'told', '--yes', '--json'])) as Awaited<
+      ReturnType<Package['Varve']['repair']>
+    >
+    expect(report.seqnosLost.some(({ from, to }) => from < to)).toBe(true)
+    expect(report.filesSetAside).toHaveLength(1)
+    expect(place.ok(['repair', 'said', '--yes']).split('\n')).toEqual([
+      `read      ${report.filesRead} files`,
+      `events    ${report.eventsKept} kept`,
+      ...report.filesSetAside.map((file) => `aside     ${file}`),
+      ...report.seqnosLost.map(({ from, to }) => `lost      seqnos ${from} to ${to}`),
+      `floor     ${report.floor}, epoch 2`,
+      '',
+    ])
+  })
 })
 
 test('compact leaves state and stream as they were', () => {
@@ -126,6 +198,21 @@ test('compact leaves state and stream as they were', () => {
   expect(place.ok(['scan', 'compacted'])).toBe(place.ok(['scan', 's']))
   expect(place.run(['compact', 'compacted', '-k', 'nowhere']).code).toBe(3)
   expect(place.run(['compact', 'nowhere']).code).toBe(3)
+})
+
+test('compact keeps to the range and the keyspace that it is given', () => {
+  fs.cpSync(place.path('s'), place.path('ranged'), { recursive: true })
+  const nothing = { code: 0, stdout: '', stderr: 'read 0 B, wrote 0 B\n' }
+  for (const choice of [
+    ['--start', 'zz'],
+    ['--start', '7a7a', '-e', 'hex'],
+    ['--end', 'a'],
+    ['-k', 'v'],
+  ]) {
+    expect(place.run(['compact', 'ranged', ...choice]), choice.join(' ')).toEqual(nothing)
+  }
+  const { stderr } = place.run(['compact', 'ranged', '--start', 'key:0300', '--end', 'key:0301'])
+  expect(stderr).toMatch(/^read [\d.]+ KiB, wrote /)
 })
 
 test('checkpoint copies into an empty directory only', () => {
@@ -166,6 +253,31 @@ describe('dump', () => {
     const blob = dump(place.files('s', '.blob')[0]!, '--entries')
     expect(blob[0]).toMatchObject({ frame: { bytes: 10_000 } })
     expect(blob.at(-1)).toMatchObject({ properties: { type: 'blob file', frames: 1 } })
+  })
+
+  test('shows no more of each than is asked for, and counts all', () => {
+    place.ok(
+      ['import', 'rows', '--batch', '2'],
+      '{"key":"a","value":"1"}\n{"key":"b","value":"2"}\n',
+    )
+    const [log] = place.files('rows', '.wal')
+    const dumped = (...args: string[]): unknown[] =>
+      parseLines(place.ok(['dump', `rows/${log}`, '--ndjson', '--entries', ...args]))
+    const properties = { type: 'log', commits: 1, operations: 2, firstSeqno: 1, lastSeqno: 2 }
+    expect(dumped()).toMatchObject([
+      { commit: { first: 1, operations: 2 } },
+      { operation: { seqno: 1, kind: 'insert', key: 'a', value: '1' } },
+      { operation: { seqno: 2, kind: 'insert', key: 'b', value: '2' } },
+      { properties: { ...properties, end: 'whole' } },
+    ])
+    expect(dumped('-n', '0')).toMatchObject([{ properties }])
+    const blob = place.files('s', '.blob')[0]!
+    expect(dump(blob, '--entries', '-n', '0')).toMatchObject([{ properties: { frames: 1 } }])
+    const [manifest] = fs.readdirSync(place.path('s')).filter((name) => name.startsWith('MANIFEST'))
+    expect(dump(manifest!, '--entries', '-n', '1').filter((line) => 'edit' in line)).toHaveLength(1)
+    const segment = place.files('s', '.seg').toSorted()[0]!
+    const entries = dump(segment, '--entries', '-n', '2').filter((line) => 'entry' in line)
+    expect(entries).toHaveLength(2)
   })
 
   test('ends with 3 for no file, 2 for a file of another kind, 5 for a damaged one', () => {
