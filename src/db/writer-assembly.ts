@@ -8,6 +8,7 @@
 import { EventPages } from '../cdc/event-pages.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
+import { VarveError } from '../base/errors.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import type { SnapshotRegistry } from '../version/snapshot-registry.ts'
@@ -282,8 +283,17 @@ class WriterAssembly {
     } catch (cause) {
       const file = this.#context.directory
       const error = translateDiskError(cause, { operation: 'write manifest', file })
-      if (this.#opened.versions.failure !== undefined) this.#health.poison(error)
-      throw error
+      if (this.#opened.versions.failure === undefined) throw error
+      const final = error.code === 'VARVE_NO_SPACE' ? manifestInDoubt(error) : error
+      this.#health.poison(final)
+      throw final
     }
   }
+}
+
+/** A full disk that was told of by a sync: to wait for room does not help, and the edit may be found at the next open. */
+function manifestInDoubt(cause: VarveError): VarveError {
+  return new VarveError('VARVE_IO', `the manifest is in doubt: ${cause.message}`, cause.details, {
+    cause,
+  })
 }
