@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { canPin } from './harness/child-process.ts'
 import { engineOf, isNamed, type PlanChoices, profileOf } from './harness/plan.ts'
 import type { Settings } from './harness/results.ts'
-import { engines } from './peers/index.ts'
+import { engineNamed, engines } from './peers/index.ts'
 import { GROUPS, MAIN_GROUPS, workloads } from './workloads/index.ts'
 import type { Workload } from './workloads/workload.ts'
 
@@ -16,7 +16,7 @@ export interface Choices {
 }
 
 const FOLDER_OPTIONS: readonly string[] = ['--data', '--fixtures']
-const FULL: Settings = { entries: 1_000_000, seconds: 3, rounds: 5, clock: 'wall' }
+const FULL: Settings = { entries: 1_000_000, seconds: 2, rounds: 3, clock: 'wall' }
 const QUICK: Settings = { entries: 100_000, seconds: 0.4, rounds: 1, clock: 'wall' }
 
 export interface Options {
@@ -51,7 +51,8 @@ export function choicesOf(options: Options, peers: readonly string[]): Choices {
       clock: options.clock,
     },
     plan: {
-      subjects: subjects ?? defaultSubjects(peers, quick),
+      subjects: subjects ?? installedEngines(peers).filter((name) => !isExtra(name)),
+      extras: subjects === undefined && !quick ? extraSubjects(peers) : [],
       groups: groups ?? (quick && only.length === 0 ? MAIN_GROUPS : GROUPS),
       only,
       cpus: canPin() ? (options.cpus ?? (quick ? [1] : [1, 2])) : [0],
@@ -104,13 +105,20 @@ export function commandLine(args: readonly string[]): string {
   return ['npm run bench', ...(args.length > 0 ? ['--', ...shown] : [])].join(' ')
 }
 
-/** Every engine that is installed, and in full runs the tuned peers beside it. */
-function defaultSubjects(peers: readonly string[], isQuick: boolean): string[] {
-  const installed = engines.filter(({ name }) => name === 'varve' || peers.includes(name))
-  const subjects = installed.map((engine) => engine.name)
-  if (isQuick) return subjects.filter((name) => name !== 'rocksdb')
-  const tuned = installed.filter(({ name, profiles }) => name !== 'varve' && 'tuned' in profiles)
-  return [...subjects, ...tuned.map(({ name }) => `${name}:tuned`)]
+/** No row names it; see its adapter. */
+const isExtra = (name: string): boolean => name === 'rocksdb'
+
+/** What full runs show beside the engines that are compared. */
+function extraSubjects(peers: readonly string[]): string[] {
+  const installed = installedEngines(peers)
+  const tuned = installed.filter(
+    (name) => name !== 'varve' && 'tuned' in engineNamed(name).profiles,
+  )
+  return [...installed.filter(isExtra), ...tuned.map((name) => `${name}:tuned`)]
+}
+
+function installedEngines(peers: readonly string[]): string[] {
+  return engines.map(({ name }) => name).filter((name) => name === 'varve' || peers.includes(name))
 }
 
 function workloadNames(text: string): string[] {

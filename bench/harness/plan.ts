@@ -7,11 +7,15 @@ export interface Measurement {
   readonly workload: Workload
   readonly subject: string
   readonly cpus: number
+  /** Where it gets fewer rounds than the run has. */
+  readonly roundsMax?: number
 }
 
 export interface PlanChoices {
   /** 'engine' or 'engine:profile'; a workload with subjects of its own keeps those whose engine is chosen. */
   readonly subjects: readonly string[]
+  /** Shown beside them, once and on the first of the CPU counts: no target names them. */
+  readonly extras: readonly string[]
   readonly groups: readonly Workload['group'][]
   /** Names; `*` at the end stands for any rest. Empty: all. */
   readonly only: readonly string[]
@@ -30,9 +34,11 @@ export function planRound(workloads: readonly Workload[], choices: PlanChoices):
     const subjects = isBroad
       ? choices.subjects
       : choices.subjects.filter((subject) => profileOf(subject) === 'default')
-    for (const cpus of isBroad ? choices.cpus : choices.cpus.slice(0, 1)) {
-      for (const subject of subjectsOf(workload, subjects)) {
-        round.push({ workload, subject, cpus })
+    const extras = isBroad ? choices.extras : []
+    for (const [i, cpus] of (isBroad ? choices.cpus : choices.cpus.slice(0, 1)).entries()) {
+      for (const subject of subjectsOf(workload, subjects)) round.push({ workload, subject, cpus })
+      for (const subject of i === 0 ? subjectsOf(workload, extras) : []) {
+        round.push({ workload, subject, cpus, roundsMax: 1 })
       }
     }
   }

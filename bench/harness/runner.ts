@@ -32,7 +32,7 @@ export interface RunReport {
 }
 
 /** A measurement that has taken this long in all gets no further round beyond the second. */
-const CELL_SECONDS_MAX = 60
+const CELL_SECONDS_MAX = 40
 const ROUNDS_MIN = 2
 
 export class Runner {
@@ -50,10 +50,11 @@ export class Runner {
 
   async run(round: readonly Measurement[]): Promise<RunReport> {
     const { rounds } = this.#options.settings
-    const total = round.length * rounds
+    const roundsOf = (each: Measurement): number => Math.min(rounds, roundsAtMost(each))
+    const total = round.reduce((sum, each) => sum + roundsOf(each), 0)
     let done = 0
     for (let n = 0; n < rounds; n++) {
-      for (const measurement of round) {
+      for (const measurement of round.filter((each) => n < roundsOf(each))) {
         const current = `${measurement.workload.name} · ${measurement.subject}`
         this.#options.onProgress({ done: done++, total, current })
         await this.measure(measurement)
@@ -115,7 +116,7 @@ export class Runner {
     const key = cellKey(measurement)
     const seconds = this.#secondsSpent.get(key) ?? 0
     const rounds = this.#cells.get(key)?.rounds.length ?? 0
-    if (rounds >= (measurement.workload.roundsMax ?? Infinity)) return true
+    if (rounds >= roundsAtMost(measurement)) return true
     return seconds === Infinity || (rounds >= ROUNDS_MIN && seconds > CELL_SECONDS_MAX)
   }
 
@@ -123,6 +124,10 @@ export class Runner {
     const { childModule, settings } = this.#options
     return { module: childModule, cpus, clock: settings.clock }
   }
+}
+
+function roundsAtMost({ workload, roundsMax }: Measurement): number {
+  return Math.min(roundsMax ?? Infinity, workload.roundsMax ?? Infinity)
 }
 
 function cellKey({ workload, subject, cpus }: Measurement): string {

@@ -29,6 +29,7 @@ function growthWrite(label: string, keyCount: number): Workload {
     metric: OPERATIONS,
     subjects: ['varve:history-none'],
     isHeavy: true,
+    roundsMax: 1,
     runsOn: onVarve,
     async run(context) {
       const data = new Dataset(VALUE_BYTES)

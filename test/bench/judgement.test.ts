@@ -137,6 +137,7 @@ describe('comparison of two commits', () => {
 describe('the plan', () => {
   const choices = {
     subjects: ['varve', 'lmdb', 'lmdb:tuned'],
+    extras: [],
     groups: ['read', 'skipping'] as const,
     only: [],
     cpus: [1, 2],
@@ -160,6 +161,22 @@ describe('the plan', () => {
       'varve 2',
       'lmdb 2',
       'lmdb:tuned 2',
+    ])
+  })
+
+  test('extras stand beside them once, on the first count of CPUs', () => {
+    const round = planRound(workloads, {
+      ...choices,
+      subjects: ['varve', 'lmdb'],
+      extras: ['lmdb:tuned'],
+      only: ['readrandom'],
+    })
+    expect(round.map(({ subject, cpus, roundsMax }) => `${subject} ${cpus} ${roundsMax}`)).toEqual([
+      'varve 1 undefined',
+      'lmdb 1 undefined',
+      'lmdb:tuned 1 1',
+      'varve 2 undefined',
+      'lmdb 2 undefined',
     ])
   })
 

@@ -8,12 +8,17 @@ test('the command of a run names no folder of this machine', () => {
 })
 
 test('what is not asked for has its default, of the quick form or of the whole', () => {
-  const whole = choicesOf(readOptions([]), ['lmdb'])
-  expect(whole.settings).toEqual({ entries: 1_000_000, seconds: 3, rounds: 5, clock: 'wall' })
-  expect(whole.plan.subjects).toEqual(['varve', 'lmdb', 'lmdb:tuned'])
-  const quick = choicesOf(readOptions(['--quick', '--rounds', '2', '--clock', 'cpu']), ['lmdb'])
+  const whole = choicesOf(readOptions([]), ['lmdb', 'rocksdb'])
+  expect(whole.settings).toEqual({ entries: 1_000_000, seconds: 2, rounds: 3, clock: 'wall' })
+  expect(whole.plan.subjects).toEqual(['varve', 'lmdb'])
+  expect(whole.plan.extras).toEqual(['rocksdb', 'lmdb:tuned'])
+  const quick = choicesOf(readOptions(['--quick', '--rounds', '2', '--clock', 'cpu']), [
+    'lmdb',
+    'rocksdb',
+  ])
   expect(quick.settings).toEqual({ entries: 100_000, seconds: 0.4, rounds: 2, clock: 'cpu' })
   expect(quick.plan.subjects).toEqual(['varve', 'lmdb'])
+  expect(quick.plan.extras).toEqual([])
   expect(quick.plan.groups).not.toContain('skipping')
 })
 
@@ -25,6 +30,7 @@ test('names are those of workloads, groups and engines', () => {
   expect(plan.only).toEqual(['fillseq', 'since/*'])
   expect(plan.groups).toEqual(['write'])
   expect(plan.subjects).toEqual(['varve:lz4'])
+  expect(plan.extras).toEqual([])
 })
 
 test.each([
