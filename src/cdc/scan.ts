@@ -4,6 +4,7 @@
  * What a scan promises rests on its hold: from the call on, no job drops an event at or above it. The hold follows the position
  * and is released at the end, by `close`, on abort, on failure, and when an abandoned scan is collected as garbage.
  */
+import { onAbort } from '../base/abort-listeners.ts'
 import { historyTruncated, aborted, cursorAhead } from './read-errors.ts'
 import type { ChangeEvent } from './change-event.ts'
 import { ChangeFilter } from './change-filter.ts'
@@ -94,9 +95,7 @@ export class ChangeScan implements AsyncIterableIterator<ChangeEvent> {
     const { signal } = options
     if (signal !== undefined) {
       // The listener knows the hold, not the scan: a long-lived signal must not keep an abandoned scan alive.
-      const release = (): void => hold.release()
-      signal.addEventListener('abort', release, { once: true })
-      this.#unwatch = () => signal.removeEventListener('abort', release)
+      this.#unwatch = onAbort(signal, () => hold.release())
     }
     this.#reader = new ChangeReader({
       source,

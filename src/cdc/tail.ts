@@ -10,6 +10,7 @@
  * reads segments. So no reader can slow a writer or make memory grow; and as it holds no history, one that the floor overtakes
  * fails with VARVE_HISTORY_TRUNCATED.
  */
+import { onAbort } from '../base/abort-listeners.ts'
 import type { ChangeEvent } from './change-event.ts'
 import type { ChangeFeed, FeedWaiter } from './change-feed.ts'
 import { ChangeFilter } from './change-filter.ts'
@@ -195,6 +196,7 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
     const signal = this.#signal
     let waiter: FeedWaiter | undefined
     let stopTimer: (() => void) | undefined
+    let unwatch: (() => void) | undefined
     await new Promise<void>((resolve) => {
       this.#wake = resolve
       waiter = {
@@ -205,18 +207,14 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
       }
       feed.wait(waiter)
       if (this.#heartbeatMs > 0) stopTimer = this.#startHeartbeat(waiter, dueMs, resolve)
-      signal?.addEventListener('abort', this.#onAbort, { once: true })
+      unwatch = signal && onAbort(signal, () => this.#wake?.())
     })
     this.#wake = undefined
     feed.cancel(waiter!)
     stopTimer?.()
-    signal?.removeEventListener('abort', this.#onAbort)
+    unwatch?.()
     // What the feed looked at for this tail need not be read again.
     this.#reader.skipTo(waiter!.position)
-  }
-
-  readonly #onAbort = (): void => {
-    this.#wake?.()
   }
 
   /** Wakes the tail when it has something new to tell at the time, else as soon as a period is over and it has. */

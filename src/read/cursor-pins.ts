@@ -2,6 +2,7 @@
  * What an open cursor holds of the store, and who else may make it let go: an abort signal, and the garbage collector when a
  * cursor was forgotten.
  */
+import { onAbort } from '../base/abort-listeners.ts'
 import type { AbandonedPins } from './read-scratch.ts'
 import type { ReadView } from './read-view.ts'
 
@@ -22,7 +23,7 @@ export interface PinHooks {
 export class CursorPins implements AbandonedPins {
   readonly #view: ReadView
   readonly #hooks: PinHooks
-  #onAbort: (() => void) | undefined = undefined
+  #unwatch: (() => void) | undefined = undefined
   readonly #pin: unknown
   #isHeld = true
 
@@ -45,11 +46,10 @@ export class CursorPins implements AbandonedPins {
     if (signal === undefined) return
     if (signal.aborted) return abort(owner)
     const weak = new WeakRef(owner)
-    this.#onAbort = () => {
+    this.#unwatch = onAbort(signal, () => {
       const alive = weak.deref()
       if (alive !== undefined) abort(alive)
-    }
-    signal.addEventListener('abort', this.#onAbort, { once: true })
+    })
   }
 
   /** Idempotent. */
@@ -57,9 +57,7 @@ export class CursorPins implements AbandonedPins {
     if (!this.#isHeld) return
     this.#isHeld = false
     this.#view.scratch.abandoned.unregister(this)
-    if (this.#onAbort !== undefined) {
-      this.#hooks.signal?.removeEventListener('abort', this.#onAbort)
-    }
+    this.#unwatch?.()
     this.#view.version.release()
     this.#hooks.watch?.closed(this.#pin)
   }

@@ -637,20 +637,21 @@ describe('what a scan holds', () => {
   })
 
   test('is no listener of its signal any more once it has ended, was closed or has failed', async () => {
-    const { signal } = new AbortController()
-    const listeners = (): number => getEventListeners(signal, 'abort').length
     const store = new FakeStore()
     fill(store, 600)
-    const read = scanSinceSeqno(store, 1, { signal })
-    const closed = scanSinceSeqno(store, 1, { signal })
-    const failed = scanSinceSeqno(store, 1, { signal })
-    expect(listeners()).toBe(3)
+    // A signal each: one that they share has one listener for all of them.
+    const signals = Array.from({ length: 3 }, () => new AbortController().signal)
+    const listeners = (): number[] =>
+      signals.map((signal) => getEventListeners(signal, 'abort').length)
+    const scans = signals.map((signal) => scanSinceSeqno(store, 1, { signal }))
+    const [read, closed, failed] = [scans[0]!, scans[1]!, scans[2]!]
+    expect(listeners()).toEqual([1, 1, 1])
     await collect(read)
-    expect(listeners()).toBe(2)
+    expect(listeners()).toEqual([0, 1, 1])
     await closed.close()
-    expect(listeners()).toBe(1)
+    expect(listeners()).toEqual([0, 0, 1])
     store.holds.at(-1)!.isCutOff = true
     await expect(failed.nextBatch()).rejects.toMatchObject({ code: 'VARVE_HISTORY_TRUNCATED' })
-    expect(listeners()).toBe(0)
+    expect(listeners()).toEqual([0, 0, 0])
   })
 })

@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { MessageChannel } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { RangeOptions } from '../../src/index.ts'
@@ -376,4 +377,30 @@ test('who transfers the memory of a result to another thread takes nothing else 
     await db.close()
     db = await place.open()
   }
+})
+
+test('a signal that many cursors, scans and tails share has one listener of them, and none when they have ended', async () => {
+  const db = await memoryPlace().open()
+  for (let i = 0; i < 100; i++) await db.put(`k${i}`, 'v')
+  const controller = new AbortController()
+  const { signal } = controller
+  const open = (): { return?: () => unknown }[] => [
+    db.entries({ signal }),
+    db.keys({ signal, limit: 50 }),
+    db.entriesSync({ signal }),
+    db.scanSinceSeqno(1, { signal }),
+  ]
+  const ended = Array.from({ length: 8 }, open).flat()
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+  for (const reader of ended) await reader.return?.()
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0)
+  const cursors = Array.from({ length: 8 }, () => db.entries({ signal }))
+  for (const cursor of cursors) await cursor.next()
+  const tails = Array.from({ length: 8 }, () => db.tail({ from: 'now', signal }).next())
+  await new Promise(setImmediate)
+  expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+  controller.abort()
+  for (const cursor of cursors) expect(await rejected(cursor.next())).toBe('VARVE_ABORTED')
+  for (const tail of tails) expect(await rejected(tail)).toBe('VARVE_ABORTED')
+  expect(getEventListeners(signal, 'abort')).toHaveLength(0)
 })
