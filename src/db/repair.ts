@@ -121,6 +121,8 @@ class Repair {
   readonly #lost: SeqnoRange[] = []
   /** As the report names them. */
   readonly #filesSetAside: string[] = []
+  /** The logs are damaged, and no seqno is missing before their end. */
+  #isEndLost = false
   #filesRead = 0
   #isDamaged = false
   #nextFileNumber = 1
@@ -202,10 +204,7 @@ class Repair {
       if (number >= state.walNumber) this.#damagedFiles.push(this.#path(walFileName(number)))
     }
     const replayed = await salvaged()
-    if (isWhole(replayed)) {
-      // What was damaged was the end: at least one record, and nobody knows how many more.
-      this.#lost.push({ from: replayed.lastSeqno + 1, to: replayed.lastSeqno + 1 })
-    }
+    this.#isEndLost = isWhole(replayed)
     return replayed
   }
 
@@ -236,6 +235,11 @@ class Repair {
       state.lastFlushedSeqno,
     )
     const last = Math.max(replayed.lastSeqno, lastFlushedSeqno)
+    // At least one record, and nobody knows how many more. Where segments go on behind it, it is no end: the manifest is damaged,
+    // and does not tell that they were flushed.
+    if (this.#isEndLost && last === replayed.lastSeqno) {
+      this.#lost.push({ from: last + 1, to: last + 1 })
+    }
     this.#lost.push(...census.missing({ from: state.floor, to: last }), ...segments.uncertain)
     const lost = joined(this.#lost)
     const lastLost = Math.max(lost.at(-1)?.to ?? 0, census.lastTwice)

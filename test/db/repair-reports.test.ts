@@ -33,13 +33,18 @@ function flip(fs: MemoryFileSystem, path: string, offset: number): void {
   fs.corrupt(path, offset, Uint8Array.of(bytes[offset]! ^ 0x40))
 }
 
-/** Damages the last edit: mostly the one that a close left, with the record in front of its mark. */
+/** Offset of each record of a manifest. */
+function recordsOf(bytes: Uint8Array): number[] {
+  const offsets: number[] = []
+  const view = Buffer.from(bytes)
+  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) offsets.push(at)
+  return offsets
+}
+
+/** Damages the last edit, which a close left, with the record in front of its mark. */
 function flipLastEdit(fs: MemoryFileSystem): void {
   const [path, bytes] = [...fs.files()].find(([name]) => name.includes('MANIFEST'))!
-  const view = Buffer.from(bytes)
-  const offsets: number[] = []
-  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) offsets.push(at)
-  flip(fs, path, offsets.at(-2)! + 12)
+  flip(fs, path, recordsOf(bytes).at(-2)! + 12)
 }
 
 /** Three segments and as many blob files, and a log. */
@@ -64,9 +69,7 @@ test('every file is counted once, whatever is damaged', async () => {
   expect(await repair(fs)).toMatchObject({ filesRead: files.length })
   // Behind the edit that is damaged here, a segment is known by its footer alone.
   const [path, bytes] = [...fs.files()].find(([name]) => name.includes('MANIFEST'))!
-  const edits: number[] = []
-  const view = Buffer.from(bytes)
-  for (let at = 0; at < view.length; at += view.readUInt32LE(at + 4)) edits.push(at)
+  const edits = recordsOf(bytes)
   expect(edits.length).toBeGreaterThan(8)
   for (const edit of edits.slice(2)) {
     const image = fs.crash('kept')
@@ -204,4 +207,121 @@ test('where the change index is lost too, nobody can tell which entries are', as
   flip(fs, path!, 300)
   flip(fs, path!, parts.dataBytes + parts.changeBytes + 1)
   expect(await repair(fs)).toMatchObject({ seqnosLost: [{ from: 1, to: 200 }], floor: 201 })
+})
+
+test('an event at the floor counts as there', async () => {
+  const { fs, open } = fixture({ blockBytes: 512 })
+  const db = await open({}, APART)
+  for (const round of [0, 1]) {
+    for (let i = 0; i < 50; i++) await db.put(`key${round}-${i}`, 'value')
+    await db.flush()
+  }
+  await db.truncateHistory(50)
+  await db.close()
+  const upper = segmentsOf(fs).find((path) => footerOf(fs, path).meta.minSeqno === 51)!
+  flip(fs, upper, 100)
+  const { seqnosLost } = await repair(fs)
+  expect(seqnosLost.length).toBeGreaterThan(0)
+  expect(seqnosLost[0]!.from).toBeGreaterThan(50)
+})
+
+/** Three versions of each key, the first two in history. */
+async function compactedTwice() {
+  const { fs, open } = fixture({ blockBytes: 512 })
+  const db = await open({}, APART)
+  const fill = async (round: number): Promise<void> => {
+    for (let i = 0; i < 50; i++) await db.put(`key${i}`, `value ${round}`)
+    await db.flush()
+  }
+  await fill(0)
+  await fill(1)
+  const before = fs.crash('kept')
+  await db.compact()
+  await fill(2)
+  await db.compact()
+  return { db, fs, open, before }
+}
+
+test('of lost history only what could still be read counts as lost', async () => {
+  const { db, fs, open } = await compactedTwice()
+  await db.truncateHistory(41)
+  await db.put('last', '1')
+  await db.close()
+  const spanning = segmentsOf(fs).find((path) => {
+    const { meta, origin } = footerOf(fs, path)
+    const isHistory = meta.order === 'seqno' || origin?.isHistory === true
+    return isHistory && meta.minSeqno < 41 && meta.maxSeqno > 41
+  })!
+  const { maxSeqno } = footerOf(fs, spanning).meta
+  fs.remove(spanning)
+  expect(await repair(fs)).toMatchObject({
+    seqnosLost: [{ from: 41, to: maxSeqno }],
+    floor: maxSeqno + 1,
+  })
+  const again = await open({}, APART)
+  expect(await again.keys().all()).toHaveLength(51)
+  await again.close()
+})
+
+test('whichever edit is damaged, nothing is told to be lost that is there, and nothing stands twice', async () => {
+  const { db, fs, before } = await compactedTwice()
+  await db.close()
+  const [manifest, bytes] = [...fs.files()].find(([path]) => path.includes('MANIFEST'))!
+  const floors = new Set<number>()
+  // With the files that compactions had removed, as a power cut may bring them back, and without.
+  for (const old of [new Map<string, Uint8Array>(), before.files()]) {
+    for (const record of recordsOf(bytes).slice(2)) {
+      const image = fs.crash('kept')
+      for (const [path, content] of old) {
+        if (!path.endsWith('.seg') || image.stat(path) !== undefined) continue
+        const file = image.create(path)
+        file.append(content, 0, content.length)
+        file.close()
+      }
+      flip(image, manifest, record + 12)
+      const report = await repair(image)
+      expect(report, `at ${record}`).toMatchObject({ seqnosLost: [] })
+      if (old.size === 0)
+        expect(report, `at ${record}`).toMatchObject({ floor: 1, eventsKept: 150 })
+      floors.add(report.floor)
+      const again = await fixture({}, image).open({}, APART)
+      expect(await again.verify(), `at ${record}`).toMatchObject({ ok: true, problems: [] })
+      expect(new Set((await again.values().all()).map(String))).toEqual(new Set(['value 2']))
+      await again.close()
+    }
+  }
+  // Inputs and outputs of the job whose edit is lost are both there: the floor stands above them.
+  expect([...floors].toSorted((a, b) => a - b)).toEqual([1, 101])
+})
+
+test('a keyspace of which only logs know gets a name, and one that nobody has', async () => {
+  const { fs, open } = fixture()
+  let db = await open()
+  await db.put('a', '1')
+  const taken = await db.keyspace('recovered-3')
+  await taken.put('mine', '1')
+  await db.flush()
+  const before = fs.crash('kept')
+  await (await db.keyspace('third')).put('in the log', '3')
+  await db.close()
+  // The manifest of before knows two of them.
+  const [old] = [...before.files()].filter(([path]) => path.includes('MANIFEST'))
+  const bare = fs.crash('kept')
+  for (const path of bare.files().keys()) if (/MANIFEST|CURRENT/.test(path)) bare.remove(path)
+  const known = bare.crash('kept')
+  const manifest = known.create(old![0])
+  manifest.append(old![1], 0, old![1].length)
+  manifest.close()
+  for (const [image, names] of [
+    [bare, ['default', 'recovered-2', 'recovered-3']],
+    [known, ['default', 'recovered-3', 'recovered-3-']],
+  ] as const) {
+    expect(await repair(image)).toMatchObject({ seqnosLost: [] })
+    db = await fixture({}, image).open()
+    expect(db.keyspaces().toSorted()).toEqual(names)
+    const third = await db.keyspace(names[2])
+    expect((await third.entries().all()).flat().map(String)).toEqual(['in the log', '3'])
+    expect(await db.verify()).toMatchObject({ ok: true })
+    await db.close()
+  }
 })
