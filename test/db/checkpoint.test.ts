@@ -262,6 +262,27 @@ test('two checkpoints at once do not get into the same directory', async () => {
   await store.close()
 })
 
+test('a checkpoint that comes first while the other waits for the lock stays as it is', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  const lock = fs.lock.bind(fs)
+  let waited = 0
+  fs.lock = async (path) => {
+    fs.lock = lock
+    waited++
+    await store.checkpoint(path)
+    return lock(path)
+  }
+  expect(await codeOf(() => store.checkpoint(COPY))).toBe('VARVE_INVALID_ARGUMENT')
+  expect(waited).toBe(1)
+  const copy = await openAt(fs, COPY)
+  expect(await copy.verify()).toMatchObject({ ok: true })
+  expect(await entriesOf(copy)).toEqual(await entriesOf(store))
+  await copy.close()
+  await store.close()
+})
+
 test('what a checkpoint has its store has too, whatever power cut comes', async () => {
   const { fs, open } = fixture()
   const store = await open()

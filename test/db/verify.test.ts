@@ -1,6 +1,10 @@
 import { expect, test } from 'vitest'
 import type { OpenOptions, Varve } from '../../src/index.ts'
+import type { SegmentMeta } from '../../src/segment/segment-meta.ts'
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
+import type { Version } from '../../src/version/version.ts'
+import type { VersionEdit } from '../../src/version/version-edit.ts'
+import { VersionSet } from '../../src/version/version-set.ts'
 import { codeOf, fixture, LOCATION } from './open.ts'
 
 /** Two segments, history, a blob file, and a log. */
@@ -112,5 +116,96 @@ test('it keeps no file of the store', async () => {
   await db.flush()
   await db.compact()
   expect(fs.list(LOCATION).filter((name) => /\.(seg|blob)$/.test(name))).toEqual([])
+  await db.close()
+})
+
+/** Puts an edit in force that no job would make, in a store that is closed. */
+async function applyEdit(fs: MemoryFileSystem, edit: (state: Version) => VersionEdit) {
+  const { versions } = (await VersionSet.recover({ fs, directory: LOCATION }))!
+  await versions.apply(edit(versions.current))
+  await versions.close()
+}
+
+/** Level 0 compacted with inputs taken over, so that there is history that looks like a live segment. */
+async function withHistory(): Promise<ReturnType<typeof fixture>> {
+  const made = fixture({ blockBytes: 512 })
+  const db = await made.open({}, { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 })
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 300; i++) await db.put(`key${i}`, `value ${round} `.repeat(4))
+    await db.flush()
+  }
+  await db.compact()
+  await db.close()
+  return made
+}
+
+test('events that no file holds any more are missed, though every file is good', async () => {
+  const { fs, open } = await withHistory()
+  await applyEdit(fs, (version) => {
+    const [files] = version.keyspaces.values()
+    return { removals: [files!.history[0]!.number] }
+  })
+  const db = await open()
+  expect(await db.verify()).toMatchObject({ ok: false, problems: [{ code: 'VARVE_CORRUPTION' }] })
+  await db.close()
+})
+
+test('a segment of history among those that are read is found', async () => {
+  const { fs, open } = await withHistory()
+  let moved: SegmentMeta | undefined
+  await applyEdit(fs, (version) => {
+    const [files] = version.keyspaces.values()
+    moved = files!.history.find(({ order }) => order === 'key')!
+    return { moves: [{ number: moved.number, level: 3 }] }
+  })
+  const db = await open()
+  expect((await db.verify()).problems).toMatchObject([
+    { file: `${LOCATION}/${String(moved!.number).padStart(6, '0')}.seg` },
+  ])
+  await db.close()
+})
+
+test('it tells where rot is, and tells it from a disk that cannot be read', async () => {
+  const { db, fs } = await filled()
+  const [path, bytes] = [...fs.files()].find(([name]) => name.includes('MANIFEST'))!
+  const at = Buffer.from(bytes).readUInt32LE(4) + 20
+  fs.corrupt(path, at, Uint8Array.of(bytes[at]! ^ 1))
+  const [problem] = (await db.verify()).problems
+  expect(problem).toMatchObject({ file: path, code: 'VARVE_CORRUPTION' })
+  expect(problem!.offset).toBeLessThanOrEqual(at)
+  fs.corrupt(path, at, Uint8Array.of(bytes[at]!))
+  for (const file of [/\.seg$/, /\.blob$/, /\.wal$/, /MANIFEST/]) {
+    fs.inject({ operation: 'read', file, effect: 'EIO' })
+    const { ok, problems } = await db.verify()
+    expect(ok, String(file)).toBe(false)
+    expect(problems, String(file)).toMatchObject([
+      { file: expect.stringMatching(file) as string, code: 'VARVE_IO' },
+    ])
+    fs.clearFaults()
+  }
+  expect(await db.verify()).toMatchObject({ ok: true, problems: [] })
+  await db.close()
+})
+
+test('an abort ends it also while the stream is read, and lets go of the history', async () => {
+  const { open } = fixture()
+  const db = await open()
+  for (let round = 0; round < 2; round++) {
+    for (let i = 0; i < 1500; i++) void db.put(`k${i}`, `${round}`)
+    await db.flush()
+  }
+  await db.compact()
+  expect(db.stats().keyspaces['default']!.history.segments).toBeGreaterThan(0)
+  const { signal } = new AbortController()
+  // Looked at once more with the last bytes of the last file; then the stream begins.
+  let looks = Number.POSITIVE_INFINITY
+  Object.defineProperty(signal, 'aborted', { get: () => looks-- <= 0 })
+  const onProgress = (done: number, total: number): void => {
+    if (done === total) looks = 1
+  }
+  expect(await codeOf(() => db.verify({ signal, onProgress }))).toBe('VARVE_ABORTED')
+  await db.truncateHistory(db.history().latest + 1)
+  await db.compact()
+  expect(db.stats().keyspaces['default']!.history.segments).toBe(0)
   await db.close()
 })
