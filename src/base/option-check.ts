@@ -36,14 +36,31 @@ export function problemsOf(options: unknown, checks: Checks, prefix = ''): Probl
       })
       continue
     }
-    const value: unknown = Reflect.get(options, name)
-    if (value === undefined) continue
-    const problem = check(value)
-    if (problem === undefined) continue
-    const got = problem.isType === true ? `, got ${kindOf(value)}` : ''
-    problems.push({ option: prefix + name, ...problem, message: problem.message + got })
+    const problem = problemOf(options, name, check)
+    if (problem !== undefined) problems.push({ ...problem, option: prefix + name })
+  }
+  const heritage: unknown = Object.getPrototypeOf(options)
+  if (heritage === Object.prototype || heritage === null) return problems
+  // Made by `Object.create(defaults)` or of a class with getters: what is inherited is read, too.
+  for (const [name, check] of Object.entries(checks)) {
+    if (Object.prototype.propertyIsEnumerable.call(options, name)) continue
+    const problem = problemOf(options, name, check)
+    if (problem !== undefined) problems.push({ ...problem, option: prefix + name })
   }
   return problems
+}
+
+function problemOf(
+  options: object,
+  name: string,
+  check: Check,
+): Omit<Problem, 'option'> | undefined {
+  const value: unknown = Reflect.get(options, name)
+  if (value === undefined) return undefined
+  const problem = check(value)
+  if (problem === undefined) return undefined
+  const got = problem.isType === true ? `, got ${kindOf(value)}` : ''
+  return { ...problem, message: problem.message + got }
 }
 
 function unknown(name: string, known: readonly string[]): string {

@@ -211,7 +211,13 @@ export function resolveOptions(options: OpenOptions = {}): ResolvedOptions {
 
 /** The policy is asked at each flush: what the caller does to its object after the call must not change it. */
 function copiedHistory(history: HistoryPolicy): HistoryPolicy {
-  return typeof history === 'string' ? history : { ...history }
+  if (typeof history === 'string') return history
+  // One by one: they may be inherited.
+  const { maxAgeMs, maxBytes } = history
+  return {
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+    ...(maxBytes === undefined ? {} : { maxBytes }),
+  }
 }
 
 function pickKeyspaceOptions(options: KeyspaceOptions): KeyspaceOptions {

@@ -293,6 +293,44 @@ test('what only looks like bytes is none; an array whose memory was transferred 
   expect(await db.keys().all()).toEqual([])
 })
 
+test('options that are inherited count, and are checked, like those of the object itself', async () => {
+  const place = memoryPlace()
+  const db = await place.open()
+  for (const key of ['a', 'b', 'c']) await db.put(key, 'v')
+  const from = (defaults: object): never => any(Object.create(defaults))
+  class Options {
+    readonly #most: unknown
+    constructor(most: unknown) {
+      this.#most = most
+    }
+    get limit(): unknown {
+      return this.#most
+    }
+  }
+  expect(await db.keys(from({ limit: 2, reverse: true })).all()).toHaveLength(2)
+  expect(await db.keys(any(new Options(1))).all()).toHaveLength(1)
+  expect(thrown(() => db.keys(any(new Options('1'))))).toBe(TYPE)
+  expect(thrown(() => db.entriesSync(from({ limit: -1 })))).toBe(INVALID)
+  expect(thrown(() => db.keys(from({ signal: 5 })))).toBe(TYPE)
+  expect(thrown(() => db.getSync('a', from({ snapshot: 5 })))).toBe(TYPE)
+  expect(await rejected(db.put('a', 'w', from({ sync: 'no' })))).toBe(TYPE)
+  expect(await rejected(db.put('a', 'w', from({ signal: 5 })))).toBe(TYPE)
+  expect(await rejected(db.keyspace('k', from({ blockBytes: 1 })))).toBe(INVALID)
+  expect(await rejected(memoryPlace().open(any({ history: from({ maxBytes: '1' }) })))).toBe(TYPE)
+  const { fs } = memoryPlace()
+  const opening = Varve.open('/x', from({ environment: { fs }, memtableBytes: '65536' }))
+  expect(await rejected(opening)).toBe(TYPE)
+  expect(fs.operationCount).toBe(0)
+  // Of an own one that overrides it, what is inherited is nobody's business.
+  expect(await db.keys(any(Object.assign(from({ limit: -1 }), { limit: 1 }))).all()).toHaveLength(1)
+  expect(db.history().latest).toBe(3)
+  const kept = await memoryPlace().open({ history: from({ maxBytes: 0 }) })
+  await kept.put('a', '1')
+  await kept.flush()
+  await kept.flush()
+  expect(kept.history().floor).toBe(2)
+})
+
 test('a proxy of a snapshot, a batch or a store is none', async () => {
   const db = await memoryPlace().open()
   const proxy = <T extends object>(target: T): T => new Proxy(target, {})
