@@ -10,7 +10,7 @@ import { KEY_GROUP, KeyGroup, type RadixTree, sharedBytes } from './radix-tree.t
 
 /** Fewer operations together are not worth a walk of their own. */
 const GROUP_MIN = 4
-/** Where the first key of a group and the last one have fewer bytes of their own than this, they are neighbours. */
+/** Where the first key of a group, or of a half of it, and the last one have fewer bytes of their own than this, they are neighbours. */
 const NEAR_BYTES = 4
 
 export class KeyNeighbours {
@@ -33,14 +33,22 @@ export class KeyNeighbours {
   prepare(from: number, end: number): boolean {
     if (end - from < GROUP_MIN) return false
     const to = from + KEY_GROUP < end ? from + KEY_GROUP : end
-    const { arena } = this.#log
-    const operation = this.#read(from)
-    const { keyStart, keyEnd } = operation
-    this.#read(to - 1)
-    const shared = sharedBytes(arena, keyStart, keyEnd, operation.keyStart, operation.keyEnd)
-    if (operation.keyEnd - operation.keyStart - shared < NEAR_BYTES) return true
+    if (this.#areNear(from, to - 1)) return true
+    // Numbers that are counted up change more bytes now and then; one of the halves does not.
+    const isWhole = to - from === KEY_GROUP
+    const middle = from + KEY_GROUP / 2
+    if (isWhole && (this.#areNear(from, middle - 1) || this.#areNear(middle, to - 1))) return true
     this.#warm(from, to)
     return false
+  }
+
+  #areNear(first: number, last: number): boolean {
+    const operation = this.#read(first)
+    const { keyStart, keyEnd } = operation
+    this.#read(last)
+    const { arena } = this.#log
+    const shared = sharedBytes(arena, keyStart, keyEnd, operation.keyStart, operation.keyEnd)
+    return operation.keyEnd - operation.keyStart - shared < NEAR_BYTES
   }
 
   #warm(from: number, to: number): void {

@@ -8,7 +8,7 @@
 import { compareBytes, sameBytes } from '../base/bytes.ts'
 import { Operation } from './operation.ts'
 import type { OperationLog } from './operation-log.ts'
-import { END_KEY, PREFIX_AT, PREFIX_LENGTH, type RadixNodes } from './radix-nodes.ts'
+import { END_KEY, NODE4, PREFIX_AT, PREFIX_LENGTH, type RadixNodes } from './radix-nodes.ts'
 
 /** So many keys are looked up side by side by `warm`. */
 export const KEY_GROUP = 16
@@ -33,6 +33,8 @@ export class RadixTree {
   #lastSlot = 0
   #lastDepth = 0
   #lastKeyStart = 0
+  /** The node that was made last where two keys met. */
+  #lastMade = 0
   /** Of the walks of `warm`: the pointers they have come to, and the positions in their keys. */
   readonly #pointers = new Int32Array(KEY_GROUP)
   readonly #positions = new Int32Array(KEY_GROUP)
@@ -212,7 +214,8 @@ export class RadixTree {
       log.setOlder(ordinal, met)
       return ~ordinal
     }
-    const node = nodes.addNode4(shared, at)
+    const node = nodes.addNode(nodes.likelyType(this.#lastMade), shared, at)
+    this.#lastMade = node
     nodes.attach(node, otherEnds, arena[otherAt + shared]!, ~met)
     nodes.attach(node, ends, arena[at + shared]!, ~ordinal)
     this.structure++
@@ -231,7 +234,7 @@ export class RadixTree {
     const arena = this.log.arena
     const nodes = this.nodes
     const prefixAt = nodes.words[below + PREFIX_AT]!
-    const node = nodes.addNode4(shared, prefixAt)
+    const node = nodes.addNode(NODE4, shared, prefixAt)
     const words = nodes.words
     // The byte that leads from one to the other stands in neither prefix.
     words[below + PREFIX_LENGTH] = words[below + PREFIX_LENGTH]! - shared - 1

@@ -58,6 +58,39 @@ describe('room that was made before a commit went to the log', () => {
   )
 })
 
+describe('room for numbers in ascending order, whose nodes begin larger', () => {
+  test.each([2, 3, 5, 7, 10, 16, 17, 50, 256])('each node with %i of them', (base) => {
+    const over = newTree()
+    const { log, nodes } = over
+    const root = nodes.addRoot()
+    for (let step = 0; step < 40; step++) {
+      const operations = Array.from({ length: 1 + (step % 7) * 40 }, (_, i) => {
+        let number = log.count + i
+        const key = Buffer.alloc(16)
+        for (let at = 15; at >= 0; at--) {
+          key[at] = number % base
+          number = Math.floor(number / base)
+        }
+        return put(key, '')
+      })
+      const record = encodeCommit(log.lastSeqno + 1, operations)
+      const offset = log.append(record, 0, record.length)
+      nodes.reserve(log.pending)
+      const { words } = nodes
+      const from = log.count
+      log.accept(offset, log.decode(offset))
+      for (let i = 0; i < operations.length; i++) insert(over, root, from + i)
+      expect(nodes.words).toBe(words)
+    }
+    const path = new RadixPath(over.tree)
+    let expected = 0
+    for (path.toFirst(root); path.ordinal >= 0; path.advance()) {
+      expect(path.ordinal).toBe(expected++)
+    }
+    expect(expected).toBe(log.count)
+  })
+})
+
 describe('nodes', () => {
   test('grow through all sizes and are used again', () => {
     const over = newTree()
@@ -98,5 +131,27 @@ describe('nodes', () => {
     log.accept(offset, log.decode(offset))
     for (let ordinal = 0; ordinal < keys.length; ordinal++) insert(over, root, ordinal)
     expect(nodes.bytesUsed / keys.length).toBeLessThan(24)
+  })
+
+  test('begin small again where the ones before came to have few children', () => {
+    const over = newTree()
+    const { log, nodes } = over
+    const root = nodes.addRoot()
+    const add = (first: number, second: number): void => {
+      const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
+      const offset = log.append(record, 0, record.length)
+      log.accept(offset, log.decode(offset))
+      insert(over, root, log.count - 1)
+    }
+    for (let first = 0; first < 100; first++) {
+      for (let second = 0; second < 5; second++) add(first, second)
+    }
+    const large = nodes.bytesUsed
+    expect(large / 500).toBeLessThan(24)
+    for (let first = 100; first < 200; first++) {
+      for (let second = 0; second < 2; second++) add(first, second)
+    }
+    // All but the first of these have room for four, and one that was left behind serves another.
+    expect((nodes.bytesUsed - large) / 100).toBeLessThan(40)
   })
 })
