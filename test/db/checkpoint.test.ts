@@ -185,7 +185,9 @@ test.each(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP'])(
       refused++
       throw Object.assign(new Error(code), { code })
     }
+    const openFiles = fs.openFileCount
     await store.checkpoint(COPY)
+    expect(fs.openFileCount).toBe(openFiles)
     fs.link = link
     expect(refused).toBe(1)
     await store.close()
@@ -329,6 +331,32 @@ test('a checkpoint that fails leaves the directory empty and the store as it was
   const copy = await openAt(fs, COPY)
   expect(await copy.verify()).toMatchObject({ ok: true })
   await copy.close()
+  await store.close()
+})
+
+test('a checkpoint that fails is removed in such an order that no crash leaves half of it to be repaired', async () => {
+  const { fs, open } = fixture()
+  const store = await open()
+  await fill(store)
+  const images: MemoryFileSystem[] = []
+  const remove = fs.remove.bind(fs)
+  fs.remove = (path) => {
+    if (path.startsWith(`${COPY}/`)) images.push(fs.crash('kept'))
+    remove(path)
+  }
+  fs.inject({ operation: 'syncDirectory', file: /copy/, after: 3, effect: 'EIO' })
+  expect(await codeOf(() => store.checkpoint(COPY))).toBe('VARVE_IO')
+  expect(fs.list(COPY)).toEqual([])
+  expect(images.length).toBeGreaterThan(5)
+  // While CURRENT is there all of it is.
+  const halves = images.filter((image) => !image.list(COPY).includes('CURRENT'))
+  expect(halves).toHaveLength(images.length - 1)
+  for (const image of halves) {
+    const environment = { fs: image }
+    const names = image.list(COPY).join()
+    expect(await codeOf(() => openAt(image, COPY)), names).toBe('VARVE_CORRUPTION')
+    expect(await codeOf(() => Varve.repair(COPY, { environment })), names).toBe('VARVE_CORRUPTION')
+  }
   await store.close()
 })
 
