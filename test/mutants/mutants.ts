@@ -503,8 +503,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/cdc/seqno-at.ts',
     changes: [
       [
-        'if ((await timeOf(view, middle)) < timestampMs)',
-        'if ((await timeOf(view, middle)) <= timestampMs)',
+        'if ((await commitInSegments(view, middle)).timeMs < timestampMs)',
+        'if ((await commitInSegments(view, middle)).timeMs <= timestampMs)',
       ],
     ],
     tests: ['test/cdc/seqno-at.test.ts', MODEL],
@@ -766,5 +766,40 @@ export const MUTANTS: readonly Mutant[] = [
       ],
     ],
     tests: ['test/db/walked-ranges.test.ts'],
+  },
+  {
+    what: 'a repair tells of no state that is gone with a segment, where the manifest is damaged too',
+    file: 'src/db/repair.ts',
+    changes: [
+      [
+        'for (const one of vanished) if (!isReplaced(one, adopted)) segments.lose(one.meta, one.level)',
+        '',
+      ],
+    ],
+    tests: ['test/db/repair-reports.test.ts'],
+  },
+  {
+    what: 'a repair takes the end of a log for lost although segments go on behind it',
+    file: 'src/db/repair.ts',
+    changes: [['if (this.#isEndLost && last === replayed.lastSeqno) {', 'if (this.#isEndLost) {']],
+    tests: ['test/db/repair-reports.test.ts'],
+  },
+  {
+    what: 'a segment that a repair rewrites loses its range deletes',
+    file: 'src/db/segment-repair.ts',
+    changes: [['if (ranges.count > 0) writer.addRangeFragments(ranges)', '']],
+    tests: ['test/db/repair-reports.test.ts'],
+  },
+  {
+    what: 'verify takes good files for a whole stream',
+    file: 'src/db/verify.ts',
+    changes: [['if (this.#report.problems.length === 0) await this.#stream()', '']],
+    tests: ['test/db/verify.test.ts'],
+  },
+  {
+    what: 'a checkpoint goes into a directory that another one has filled meanwhile',
+    file: 'src/db/checkpoint.ts',
+    changes: [['  try {\n    ensureEmpty(fs, directory, location)\n', '  try {\n']],
+    tests: ['test/db/checkpoint.test.ts'],
   },
 ]
