@@ -154,6 +154,7 @@ class CsvRows implements RowSource {
       index === 0 ? field.replace(/^\uFEFF/, '') : field,
     )
     const { key, value } = this.#choice
+    checkNamedOnce(columns, value === undefined ? columns : [key!, value])
     this.#keyColumn = columnOf(columns, key!)
     this.#valueColumn = value === undefined ? -1 : columnOf(columns, value)
     this.#columns = columns
@@ -174,6 +175,13 @@ class CsvRows implements RowSource {
         : JSON.stringify(Object.fromEntries(columns.map((name, index) => [name, fields[index]])))
     return rowOf(this.#choice, { key, value, end, lines: lastNumber })
   }
+}
+
+/** Of two columns with one name only one would come in, and nobody could say which. */
+function checkNamedOnce(columns: readonly string[], wanted: readonly string[]): void {
+  const twice = wanted.find((name) => columns.indexOf(name) !== columns.lastIndexOf(name))
+  if (twice === undefined) return
+  throw new CommandError(`Line 1 names the column ${JSON.stringify(twice)} twice.`)
 }
 
 function columnOf(columns: readonly string[], name: string): number {

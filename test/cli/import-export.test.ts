@@ -159,6 +159,13 @@ describe('CSV', () => {
     expect(place.run(csv, 'id,a\n1,2,3\n').stderr).toContain('Line 2 has 3 columns')
     expect(place.run(csv, 'id,a\n1,"open\n').stderr).toContain('never closed')
     expect(place.run(csv, 'id,a\n1,"b"c\n').stderr).toContain('behind the quotes')
+    for (const named of [[], ['--value', 'a']]) {
+      expect(place.run([...csv, ...named], 'id,a,a\n1,2,3\n')).toMatchObject({
+        code: 1,
+        stderr: expect.stringContaining('the column "a" twice') as string,
+      })
+    }
+    expect(place.run([...csv, '--value', 'b'], 'id,a,a,b\n1,2,3,4\n').code).toBe(0)
   })
 })
 
