@@ -47,12 +47,10 @@ export function parseEntryLine(text: string, where: string): ParsedEntry {
     )
   }
   const { keyspace } = fields
-  return {
-    kind: 'entry',
-    keyspace: typeof keyspace === 'string' ? keyspace : undefined,
-    key,
-    value,
+  if (keyspace !== undefined && typeof keyspace !== 'string') {
+    throw new CommandError(`${where} has a keyspace that is no text.`)
   }
+  return { kind: 'entry', keyspace, key, value }
 }
 
 export function parseObject(text: string, where: string): Record<string, unknown> {
@@ -69,9 +67,13 @@ export function parseObject(text: string, where: string): Record<string, unknown
 }
 
 function parseHeader(fields: Record<string, unknown>, where: string): ParsedEntry {
-  const { format, version, keyspaces } = fields
+  const { format, version, keyspaces = {} } = fields
   if (format !== ENTRY_FORMAT || version !== 1) {
     throw new CommandError(`${where} is in another format than ${ENTRY_FORMAT} 1.`)
   }
-  return { kind: 'header', keyspaces: (keyspaces ?? {}) as EntriesLine['keyspaces'] }
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
+  if (!isObject(keyspaces) || !Object.values(keyspaces as object).every(isObject)) {
+    throw new CommandError(`${where} does not say what the keyspaces need.`)
+  }
+  return { kind: 'header', keyspaces: keyspaces as EntriesLine['keyspaces'] }
 }

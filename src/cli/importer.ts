@@ -4,6 +4,7 @@
  */
 import fs from 'node:fs'
 import path from 'node:path'
+import { hasCode } from '../base/errors.ts'
 import { settled } from '../base/settled.ts'
 import type { Batch } from '../db/batch.ts'
 import type { Keyspace } from '../db/keyspace.ts'
@@ -83,18 +84,31 @@ export class Importer {
       }
       return
     }
-    const name = row.keyspace ?? this.#options.keyspace
-    let keyspace = this.#keyspaces.get(name)
-    if (keyspace === undefined) {
-      keyspace = await this.#store.keyspace(name)
-      this.#keyspaces.set(name, keyspace)
+    const keyspace = await this.#keyspaceOf(row)
+    try {
+      this.#batch.put(row.key, row.value, keyspace)
+    } catch (error) {
+      throw inLine(row, error)
     }
-    this.#batch.put(row.key, row.value, keyspace)
     this.#last = row
     this.count++
     if (this.#batch.length >= this.#options.batch || this.#batch.byteLength >= BATCH_BYTES) {
       await this.#write()
     }
+  }
+
+  async #keyspaceOf(row: ImportRow): Promise<Keyspace> {
+    const name = row.keyspace ?? this.#options.keyspace
+    const known = this.#keyspaces.get(name)
+    if (known !== undefined) return known
+    let keyspace: Keyspace
+    try {
+      keyspace = await this.#store.keyspace(name)
+    } catch (error) {
+      throw row.keyspace === undefined ? error : inLine(row, error)
+    }
+    this.#keyspaces.set(name, keyspace)
+    return keyspace
   }
 
   /** After a row that cannot be read: writes those before it, with the place they reach. */
@@ -129,6 +143,12 @@ export class Importer {
     this.#writes.push(write)
     this.#batch = this.#store.batch()
   }
+}
+
+/** What a store refuses of a line is wrong with the line, not with the call. */
+function inLine({ lines }: ImportRow, error: unknown): unknown {
+  if (!hasCode(error, 'VARVE_INVALID_ARGUMENT')) return error
+  return new CommandError(`Line ${lines}: ${(error as Error).message}`)
 }
 
 function placeOf(file: string): { size: number; modifiedMs: number } {

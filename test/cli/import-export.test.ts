@@ -80,6 +80,18 @@ describe('NDJSON', () => {
       stderr: expect.stringContaining('Line 2') as string,
     })
     expect(place.ok(['scan', 'b'])).toBe('a\t1\n')
+    const header = '{"control":"entries","format":"varve-entries","version":1,"seqno":1,'
+    for (const line of [
+      JSON.stringify({ key: 'k'.repeat(65_536), value: '' }),
+      '{"keyspace":"","key":"k","value":""}',
+      '{"keyspace":5,"key":"k","value":""}',
+      `${header}"keyspaces":{"x":null}}`,
+    ]) {
+      const { code, stderr } = place.run(['import', 'b'], `{"key":"a","value":"2"}\n${line}\n`)
+      expect([code, stderr], line).toEqual([1, expect.stringContaining('varve: Line 2')])
+    }
+    expect(place.ok(['scan', 'b'])).toBe('a\t2\n')
+    expect(place.run(['import', 'b', '-k', ''], '{"key":"a","value":"2"}\n').code).toBe(2)
     expect(place.run(['import', 'b'], '{"id":1}\n').stderr).toContain('--key')
     expect(place.run(['import', 'b', '--key', 'id'], '{"name":1}\n').stderr).toContain('"id"')
     expect(place.run(['import', 'b', 'missing.ndjson']).code).toBe(3)
