@@ -28,6 +28,8 @@ const NAMES = ['default', 'counters', 'custom', 'plain'] as const
 type Name = (typeof NAMES)[number]
 const CONSUMERS = ['mail', 'index', 'audit'] as const
 const KEYS = 90
+/** Enough for a segment that is worth being taken over, an eighth of `segmentBytes`. */
+const REWRITTEN_KEYS = 36
 
 export const TUNING: Partial<StoreTuning> = {
   levelRatio: 2,
@@ -64,6 +66,8 @@ export interface LifeStart {
   /** Changed as promises are made. */
   readonly promised: Promised
   readonly startMs: number
+  /** The workload writes the same few keys again and again, so that compactions take segments over as history. */
+  readonly rewrites?: boolean
 }
 
 export class Life {
@@ -150,6 +154,7 @@ export class Life {
   // -------------------------------------------------------------------------------------------- the steps
 
   async #step(): Promise<void> {
+    if (this.#start.rewrites === true && this.#chance(0.3)) return this.#rewrite()
     const roll = this.#pick(100)
     if (roll < 26) return this.#single()
     if (roll < 44) return this.#batch()
@@ -208,6 +213,26 @@ export class Life {
       const operation = this.#operation(name)
       const last = this.#commit([operation])
       this.#written(`burst ${name}`, run(keyspace, operation, {}), last, false)
+    }
+  }
+
+  /** All of a few keys, twice or three times, each time flushed; no snapshot keeps what the next time supersedes. */
+  #rewrite(): void {
+    const names = [...this.#handles.keys()].filter((one) => one !== 'counters')
+    const name = names[this.#pick(names.length)]!
+    for (const snapshot of this.#snapshots.splice(0)) snapshot.close()
+    for (let rounds = 2 + this.#pick(2); rounds > 0; rounds--) {
+      const batch = this.store!.batch()
+      const operations: ModelOperation[] = []
+      for (let index = 0; index < REWRITTEN_KEYS; index++) {
+        // No codec makes it smaller: the segment has to be large enough.
+        const value = Buffer.from(Array.from({ length: 60 }, () => this.#pick(256)))
+        operations.push({ type: 'put', keyspace: name, key: `r${index}`, value })
+        add(batch, operations.at(-1)!, this.#handles.get(name)!)
+      }
+      const last = this.#commit(operations)
+      this.#written(`rewrite ${name}`, this.store!.write(batch), last, false)
+      this.#later('flush', this.store!.flush(), this.promised.acknowledged)
     }
   }
 

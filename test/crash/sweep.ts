@@ -39,12 +39,15 @@ export interface Swept {
 export const STEPS = 90
 
 const START_MS = 1_000_000
+/** One in so many seeds has a workload of which compactions take segments over. */
+const REWRITES_ONE_IN = 5
 /** Steps of the workload after a recovery. */
 const STEPS_AGAIN = 4
 
 export async function sweep(options: SweepOptions): Promise<Swept> {
   const { seed, steps } = options
   const random = randomOf(seed * 7919 + 1)
+  const rewrites = seed % REWRITES_ONE_IN === 0
   const { points, operations, life } = await live(
     {
       fs: new Disk(),
@@ -54,11 +57,13 @@ export async function sweep(options: SweepOptions): Promise<Swept> {
       model: new Model(FOLDS),
       promised: nothingPromised(),
       startMs: START_MS,
+      rewrites,
     },
     chosen(options, random),
     async (one) => {
       await one.open()
-      await one.play(steps)
+      // A rewrite is several flushes: fewer steps take as many operations.
+      await one.play(rewrites ? Math.ceil(steps * 0.6) : steps)
       await one.close()
     },
   )

@@ -30,6 +30,8 @@ import {
 import { KEYSPACES, type OperationStep, PLAIN, type Step } from './steps.ts'
 
 const DIRECTORY = '/store'
+/** Enough for a segment that is worth being taken over, an eighth of `segmentBytes`. */
+const REWRITTEN_KEYS = 60
 
 /** Not associative and order sensitive: any operand folded twice, dropped or moved shows. */
 export const CUSTOM: MergeOperator = {
@@ -76,6 +78,7 @@ export interface DriverOptions {
 /** Steps after which something else may hold what was there before: files, logs, the floor, an epoch. */
 const REARRANGES: ReadonlySet<Step['op']> = new Set([
   'flush',
+  'rewrite',
   'compact',
   'compactAll',
   'reopen',
@@ -212,6 +215,8 @@ export class Driver {
         return this.#batch(step.operations, step.meta)
       case 'burst':
         return this.#burst(step)
+      case 'rewrite':
+        return this.#rewrite(step)
       case 'flush':
         return this.store.flush()
       case 'compact':
@@ -458,6 +463,16 @@ export class Driver {
     }
     const seqnos = await Promise.all(writes)
     expect(seqnos.at(-1)).toBe(this.model.latest)
+  }
+
+  async #rewrite({ ks, times, size }: Step & { op: 'rewrite' }): Promise<void> {
+    for (let time = 0; time < times; time++) {
+      const operations = Array.from({ length: REWRITTEN_KEYS }, (_, index): OperationStep => {
+        return { op: 'put', ks, key: index, size }
+      })
+      await this.#batch(operations, time === 1)
+      await this.store.flush()
+    }
   }
 
   #operation(step: OperationStep, keyspace: string): ModelOperation {

@@ -3,16 +3,14 @@
  */
 import fc from 'fast-check'
 import { playHistory } from './history.ts'
-import { policy, step } from './steps.ts'
+import { historyOf } from './steps.ts'
 
 Reflect.set(globalThis, Symbol.for('varve.paranoid'), true)
 const isVerbose = process.env['VERBOSE'] !== undefined
 for (const seed of process.argv.slice(2).map(Number)) {
+  const [policy, anySteps] = historyOf(seed)
   const [history] = fc.sample(policy, { seed, numRuns: 1 })
-  const [steps] = fc.sample(fc.array(step, { minLength: 1, maxLength: 220, size: 'max' }), {
-    seed,
-    numRuns: 1,
-  })
+  const [steps] = fc.sample(anySteps, { seed, numRuns: 1 })
   const startedAt = performance.now()
   let at = 0
   const watch = setTimeout(() => {

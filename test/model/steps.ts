@@ -14,6 +14,7 @@ export type Step =
   | OperationStep
   | { op: 'batch'; operations: OperationStep[]; meta: boolean }
   | { op: 'burst'; ks: number; count: number; start: number; size: number }
+  | { op: 'rewrite'; ks: number; times: number; size: number }
   | { op: 'flush' }
   | { op: 'compact'; ks: number; start: number; length: number }
   | { op: 'compactAll' }
@@ -45,7 +46,7 @@ export type Step =
   | { op: 'dropConsumer'; which: number }
 
 /** How far history reaches back, one for each history that is played. */
-export const policy: fc.Arbitrary<HistoryPolicy> = fc.oneof(
+const policy: fc.Arbitrary<HistoryPolicy> = fc.oneof(
   { weight: 3, arbitrary: fc.constant('all' as const) },
   { weight: 1, arbitrary: fc.constant('none' as const) },
   {
@@ -91,7 +92,7 @@ const operation: fc.Arbitrary<OperationStep> = fc.oneof(
 
 const which = fc.nat({ max: 1000 })
 
-export const step: fc.Arbitrary<Step> = fc.oneof(
+const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 20, arbitrary: operation },
   {
     weight: 8,
@@ -199,3 +200,31 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ op: fc.constant('consume' as const), which }) },
   { weight: 1, arbitrary: fc.record({ op: fc.constant('dropConsumer' as const), which }) },
 )
+
+/**
+ * The same with the same few keys written again and again, each time flushed: compactions take such segments over as history.
+ * A step of its own kind would have changed what every seed plays.
+ */
+const stepWithRewrites: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 12, arbitrary: step },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      op: fc.constant('rewrite' as const),
+      ks,
+      times: fc.integer({ min: 2, max: 3 }),
+      size: fc.integer({ min: 40, max: 90 }),
+    }),
+  },
+)
+
+/** One in so many seeds plays histories with rewrites. */
+export const REWRITES_ONE_IN = 8
+
+/** What the history of a seed is made of: how far it reaches back, and its steps. */
+export function historyOf(
+  seed: number,
+): [policy: fc.Arbitrary<HistoryPolicy>, steps: fc.Arbitrary<Step[]>] {
+  const each = seed % REWRITES_ONE_IN === 0 ? stepWithRewrites : step
+  return [policy, fc.array(each, { minLength: 1, maxLength: 220, size: 'max' })]
+}
