@@ -125,6 +125,11 @@ function parseEvent(fields: Fields): ChangeEvent {
     timestamp: fields.seqno('timestamp'),
     ...(fields.has('commitMeta') ? { commitMeta: fields.bytes('commitMeta') } : {}),
   }
+  const { seqno, commitSeqno, commitLast } = base
+  // Whoever passes over what is known already goes by the end of the commit.
+  if (commitSeqno < 1 || commitSeqno > seqno || seqno > commitLast) {
+    fields.fail(`has seqno ${seqno} outside of its commit, ${commitSeqno} to ${commitLast}`)
+  }
   const type = fields.text('type')
   switch (type) {
     case 'Insert':
