@@ -733,3 +733,62 @@ test('replicate refuses what makes no sense', async () => {
   await replica.close()
   expect(await codeOf(() => replicate(source, replica))).toBe('VARVE_CLOSED')
 })
+
+test('a replica takes nothing that a power cut may take from its source', async () => {
+  const source = await fixture().open()
+  const replica = await replicaFixture().open()
+  await source.put('kept', '1', { sync: true })
+  await source.put('not yet', '2')
+  expect(source.stats()).toMatchObject({ latestSeqno: 2, durableSeqno: 1 })
+  const stop = new AbortController()
+  const seen: unknown[] = []
+  await replicate(source, replica, {
+    signal: stop.signal,
+    onProgress: (state) => {
+      seen.push(state)
+      // The first is of the batch, the second says that it is caught up.
+      if (seen.length === 2) stop.abort()
+    },
+  })
+  expect(seen).toEqual(Array(2).fill({ latest: 1, sourceLatest: 2 }))
+  expect(replica.history().latest).toBe(1)
+  await replica.close()
+  await source.close()
+})
+
+test('a replica that fails lets go of the history of its source', async () => {
+  const source = await fixture().open()
+  const { open, fs } = replicaFixture()
+  const replica = await open()
+  for (const round of ['1', '2', '3']) {
+    for (let i = 0; i < 2_500; i++) void source.put(`key${i}`, round)
+    await source.flush()
+  }
+  await source.compact()
+  expect(source.stats().keyspaces['default']!.history.segments).toBeGreaterThan(0)
+  fs.inject({ operation: 'write', times: Number.POSITIVE_INFINITY, effect: 'EIO' })
+  expect(await codeOf(() => replicate(source, replica))).toMatch(/VARVE_(IO|POISONED)/)
+  await source.truncateHistory(source.history().latest + 1)
+  await source.compact()
+  expect(source.stats().keyspaces['default']!.history.segments).toBe(0)
+  fs.clearFaults()
+  await codeOf(() => replica.close())
+  await source.close()
+})
+
+test('a keyspace without blob files has none on the replica either', async () => {
+  const source = await fixture().open()
+  const replica = await replicaFixture().open()
+  const plain = await source.keyspace('plain', { blobThresholdBytes: false })
+  const early = await source.keyspace('early', { blobThresholdBytes: 100 })
+  await plain.put('a', Buffer.alloc(10_000))
+  await replicate(source, replica, { stopAtLatest: true })
+  await replica.flush()
+  expect(replica.stats().blobs.files).toBe(0)
+  await early.put('a', Buffer.alloc(200))
+  await replicate(source, replica, { stopAtLatest: true })
+  await replica.flush()
+  expect(replica.stats().blobs.files).toBe(1)
+  await replica.close()
+  await source.close()
+})
