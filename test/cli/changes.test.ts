@@ -233,10 +233,10 @@ describe('apply', () => {
 
   test('applies what has come, whether or not more follows', async () => {
     const applying = place.start(['apply', 'waiting'])
-    applying.stdin.write(place.ok(['changes', 's']))
-    await expect
-      .poll(() => place.run(['get', 'waiting', 'a']).stdout, { timeout: 30_000 })
-      .toBe('1\n')
+    const stream = place.ok(['changes', 's'])
+    applying.stdin.write(stream)
+    const applied = (): string => place.run(['changes', 'waiting']).stdout
+    await expect.poll(applied, { timeout: 30_000 }).toBe(stream)
     applying.stdin.end()
     expect(await ended(applying)).toBe(0)
   })
