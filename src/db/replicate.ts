@@ -212,13 +212,27 @@ class Replication {
     await this.#replica.replica.apply(events, options, true)
   }
 
-  /** Those of the source that have no events: what is called later may name them. A source that closes need not wait for it. */
+  /**
+   * Those of the source that have no events: what is called later may name them. A source that closes waits for the one that is
+   * being made, as what is committed behind it has still to be read.
+   */
   async #makeKeyspaces(): Promise<void> {
+    const { feed } = this.#source.changes
+    feed.readBegins()
+    try {
+      await this.#makeMissing()
+    } finally {
+      feed.readEnds()
+    }
+  }
+
+  async #makeMissing(): Promise<void> {
     if (this.#source.isClosing) return
+    const known = new Set(this.#replica.keyspaceNames())
     for (const name of this.#source.keyspaceNames()) {
-      const next = this.#replica.latestSeqno + 1
-      if (this.#replica.keyspaceOptionsAt(name, next) !== undefined) continue
-      await this.#prepareKeyspace(name, next)
+      if (known.has(name)) continue
+      if (this.#source.isClosing || this.#stop.aborted) return
+      await this.#prepareKeyspace(name, this.#replica.latestSeqno + 1)
     }
   }
 
