@@ -9,6 +9,7 @@
  */
 import type { VarveError } from '../base/errors.ts'
 import { settled } from '../base/settled.ts'
+import type { ConsumerRisk } from '../cdc/consumers.ts'
 import { extendSeries, withEvent } from '../cdc/history-series.ts'
 import { isNoSpace, systemCode, translateDiskError } from '../env/disk-errors.ts'
 import { Memtable } from '../memtable/memtable.ts'
@@ -147,6 +148,11 @@ export class Engine {
       this.#maintenance.withoutCompaction(() => this.compactor.compactRange(range)),
     )
     this.#progressed()
+  }
+
+  /** Gives up history on demand; see `FloorKeeper.raiseTo`. */
+  async truncate(floor: number, lose: (floor: number) => readonly ConsumerRisk[]): Promise<void> {
+    await this.#final('truncate history', () => this.floors.raiseTo(floor, lose))
   }
 
   /** As when it runs in the background: a failed sync is final, whoever asked for it (I8). */

@@ -211,7 +211,7 @@ export class Store {
       const acked = ledger.capture()
       await engine.durability.sync()
       ledger.settleMarks(acked)
-      await engine.floors.raiseTo(floor, (to) => consumerSet.loseBelow(to))
+      await engine.truncate(floor, (to) => consumerSet.loseBelow(to))
     })
     engine.consumersMoved()
   }
