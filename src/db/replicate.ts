@@ -103,8 +103,7 @@ class Replication {
       if (!this.#isAborted) {
         // A readOnly source has nothing to sync; what it sees is what there is.
         if (stopAtLatest && this.#source.isWritable) await this.#source.sync()
-        await this.#catchUp()
-        await this.#makeKeyspaces()
+        await this.#asRead(() => this.#catchUp())
         this.#progressed()
         if (!stopAtLatest) await this.#follow()
       }
@@ -129,13 +128,14 @@ class Replication {
     try {
       for (;;) {
         const events = await scan.nextBatch(BATCH_EVENTS)
-        await this.#take(events, scan.token)
-        if (events.length === 0) return
+        await this.#applyAll(events, scan.token)
+        if (events.length === 0) break
         this.#progressed()
       }
     } finally {
       await scan.close()
     }
+    await this.#makeKeyspaces()
   }
 
   async #follow(): Promise<void> {
@@ -148,8 +148,10 @@ class Replication {
     })
     try {
       for await (const { events, token } of tail) {
-        await this.#take(events, token)
-        await this.#makeKeyspaces()
+        await this.#asRead(async () => {
+          await this.#applyAll(events, token)
+          await this.#makeKeyspaces()
+        })
         this.#progressed()
       }
     } finally {
@@ -170,12 +172,12 @@ class Replication {
     return encodeToken({ storeId, epochId: epoch.id, epochFirst: epoch.first, next })
   }
 
-  /** A closing source waits for it. */
-  async #take(events: readonly ChangeEvent[], token: ResumeToken): Promise<void> {
+  /** A closing source waits for it, as for a tail that is being read. */
+  async #asRead(run: () => Promise<void>): Promise<void> {
     const { feed } = this.#source.changes
     feed.readBegins()
     try {
-      await this.#applyAll(events, token)
+      await run()
     } finally {
       feed.readEnds()
     }
@@ -212,21 +214,8 @@ class Replication {
     await this.#replica.replica.apply(events, options, true)
   }
 
-  /**
-   * Those of the source that have no events: what is called later may name them. A source that closes waits for the one that is
-   * being made, as what is committed behind it has still to be read.
-   */
+  /** Those of the source that have no events: what is called later may name them. A source that closes need not wait for all. */
   async #makeKeyspaces(): Promise<void> {
-    const { feed } = this.#source.changes
-    feed.readBegins()
-    try {
-      await this.#makeMissing()
-    } finally {
-      feed.readEnds()
-    }
-  }
-
-  async #makeMissing(): Promise<void> {
     if (this.#source.isClosing) return
     const known = new Set(this.#replica.keyspaceNames())
     for (const name of this.#source.keyspaceNames()) {
