@@ -139,24 +139,31 @@ export class FloorKeeper {
   }
 
   async #apply(floor: number, risks: readonly ConsumerRisk[]): Promise<void> {
-    const { versions, holds, onRaised, onRisk, consumerRecords } = this.#options
+    const { holds, onRaised, onRisk } = this.#options
     const isRaised = floor > this.floor
-    if (isRaised || risks.some(({ lost }) => lost)) {
-      const timeMs = isRaised ? await this.#timeOf(floor) : undefined
-      await versions.apply(({ state }) => ({
-        state: {
-          ...(isRaised ? { floor } : {}),
-          ...(timeMs === undefined
-            ? {}
-            : { series: withEvent(state.series, { seqno: floor, timeMs }) }),
-          // All of them: who was lost by an edit that failed is not among the risks again.
-          consumers: consumerRecords(),
-        },
-      }))
+    try {
+      if (isRaised || risks.some(({ lost }) => lost)) await this.#write(floor, isRaised)
+      const scale = this.scale
+      holds.cutOff((position) => isOverheld(scale, position, this.floor))
+    } finally {
+      // Where the edit failed too: they are cut off all the same, and are not among the risks again.
+      for (const risk of risks) onRisk(risk)
     }
-    const scale = this.scale
-    holds.cutOff((position) => isOverheld(scale, position, this.floor))
-    for (const risk of risks) onRisk(risk)
     if (isRaised) onRaised(floor)
+  }
+
+  async #write(floor: number, isRaised: boolean): Promise<void> {
+    const { versions, consumerRecords } = this.#options
+    const timeMs = isRaised ? await this.#timeOf(floor) : undefined
+    await versions.apply(({ state }) => ({
+      state: {
+        ...(isRaised ? { floor } : {}),
+        ...(timeMs === undefined
+          ? {}
+          : { series: withEvent(state.series, { seqno: floor, timeMs }) }),
+        // All of them: who was lost by an edit that failed is not among the risks again.
+        consumers: consumerRecords(),
+      },
+    }))
   }
 }
