@@ -162,7 +162,7 @@ class ReaderAssembly {
       durableSeqno: () => this.#latest(),
       reload: () => this.#reloadInTurn(),
       logs: () => this.#image.replayed.logs,
-      manifestPath: () => this.#image.manifest.path,
+      manifest: () => ({ path: this.#image.manifest.path, mayBeTorn: true }),
       memtableBytes: () =>
         this.#image.replayed.memtables.reduce((sum, { bytesUsed }) => sum + bytesUsed, 0),
       retainedBytes: () => {

@@ -50,7 +50,8 @@ export interface StoreParts {
   reload(): Promise<void>
   /** Logs in use, with the bytes of each that were acknowledged. */
   logs(): readonly { readonly number: number; readonly bytes: number }[]
-  manifestPath(): string
+  /** The one in force; whether an edit at its end may have been left unfinished. */
+  manifest(): { readonly path: string; readonly mayBeTorn: boolean }
   memtableBytes(): number
   retainedBytes(): number
   /** One edit of the state; durable when it resolves. Only with an engine. */

@@ -283,7 +283,7 @@ export class Store {
       changes: this.#parts.changes,
       version: this.#parts.currentVersion(),
       logs: () => this.#parts.logs(),
-      manifestPath: this.#parts.manifestPath(),
+      manifest: this.#parts.manifest(),
     }
     // A close waits: of files that are closed under its hands, or are another opener's already, it would tell damage.
     return this.calls.run(() => verifyStore(target, options))

@@ -58,7 +58,7 @@ export interface VerifyTarget {
   readonly changes: Changes
   /** Logs that are in use, with the bytes of each that were acknowledged. */
   logs(): readonly { readonly number: number; readonly bytes: number }[]
-  readonly manifestPath: string
+  readonly manifest: { readonly path: string; readonly mayBeTorn: boolean }
 }
 
 const CHECKS: Checks = {
@@ -105,14 +105,14 @@ class Verification {
   }
 
   async run(version: Version): Promise<VerifyReport> {
-    const { fs, directory, manifestPath, isReadOnly } = this.#target
+    const { fs, directory, manifest } = this.#target
     const logs = this.#target.logs()
     const segments = version.segments()
     const isLive = new Set([...version.keyspaces.values()].flatMap(({ levels }) => levels.flat()))
     const blobs = [...version.blobs.values()]
     for (const { bytes } of [...segments, ...blobs, ...logs]) this.#total += bytes
     this.#checkAborted()
-    await this.#file(manifestPath, () => verifyManifest(fs, directory, { mayBeTorn: isReadOnly }))
+    await this.#file(manifest.path, () => verifyManifest(fs, directory, manifest))
     for (const log of logs) {
       const path = joinPath(directory, walFileName(log.number))
       const { number, bytes } = log

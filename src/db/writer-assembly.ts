@@ -252,7 +252,7 @@ class WriterAssembly {
         [...memtables.sealed, memtables.active]
           .filter(({ wal }) => wal.hasBegun)
           .map(({ wal }) => ({ number: wal.number, bytes: wal.size })),
-      manifestPath: () => versions.manifestPath,
+      manifest: () => ({ path: versions.manifestPath, mayBeTorn: versions.mayEndTorn }),
       memtableBytes: () => memtables.bytes,
       retainedBytes: () => engine.floors.retainedBytes(),
       changeState: async (change) => {

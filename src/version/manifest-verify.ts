@@ -1,6 +1,7 @@
 /**
  * Checks CURRENT and the manifest it names, while the store is open. A writer has synced everything in it, so nothing may be
- * torn. Beside a writer, or where one died, an edit or the mark behind it may end as a power cut ends what was not synced.
+ * torn; but for an edit that a full disk has taken a part of, behind which nothing is written. Beside a writer, or where one died,
+ * an edit or the mark behind it may end as a power cut ends what was not synced.
  */
 import { joinPath, manifestFileName } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'

@@ -183,6 +183,11 @@ export class VersionSet {
     return joinPath(this.#directory, manifestFileName(this.#manifestNumber))
   }
 
+  /** It may end with a part of an edit that was refused, or was another writer's: a whole new manifest comes with the next edit. */
+  get mayEndTorn(): boolean {
+    return this.#writer === undefined || this.#writer.isBroken
+  }
+
   /** The error after which nothing is applied any more: a failed sync, or an I/O error that leaves the disk unknown. */
   get failure(): unknown {
     return this.#failure

@@ -52,3 +52,22 @@ test('verify beside no writer finds a byte that changed in the last record of a 
     expect(found, `${behind} before the end`).toMatchObject([{ file: path }])
   }
 })
+
+test('verify takes a part of an edit, which is what a full disk took of it, for no damage', async () => {
+  const fs = new MemoryFileSystem()
+  const store = await Varve.open(LOCATION, { syncIntervalMs: 0, environment: { fs } })
+  await store.put('a', '1')
+  await store.flush()
+  const whole = manifestOf(fs).bytes.length
+  fs.inject({ operation: 'write', file: /MANIFEST/, effect: 'short' })
+  fs.inject({ operation: 'write', file: /MANIFEST/, after: 1, times: Infinity, effect: 'ENOSPC' })
+  await expect(store.keyspace('more')).rejects.toMatchObject({ code: 'VARVE_NO_SPACE' })
+  const { path, bytes } = manifestOf(fs)
+  expect(bytes.length).toBeGreaterThan(whole)
+  expect((await store.verify()).problems).toEqual([])
+
+  // In what stands before it nothing may be wrong.
+  fs.corrupt(path, whole - 1, Uint8Array.of(bytes[whole - 1]! ^ 1))
+  expect((await store.verify()).problems).toMatchObject([{ file: path, code: 'VARVE_CORRUPTION' }])
+  await store.close()
+})
