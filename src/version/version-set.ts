@@ -183,7 +183,7 @@ export class VersionSet {
     return joinPath(this.#directory, manifestFileName(this.#manifestNumber))
   }
 
-  /** It may end with a part of an edit that was refused, or was another writer's: a whole new manifest comes with the next edit. */
+  /** It may end with a part of an edit that was refused, or of one of the writer before: the next edit makes a new one. */
   get mayEndTorn(): boolean {
     return this.#writer === undefined || this.#writer.isBroken
   }
@@ -300,16 +300,13 @@ export class VersionSet {
     this.#current = next
     installEdit(this.#lifetimes, applied, next.id)
     previous.release()
-    if (isNew && old > 0) {
-      this.#onUnreachable([{ type: 'manifest', number: old }])
-    }
+    if (isNew && old > 0) this.#onUnreachable([{ type: 'manifest', number: old }])
     return next
   }
 
   #needsNewManifest(): boolean {
-    const writer = this.#writer
-    if (writer === undefined || writer.isBroken) return true
-    return writer.size > Math.max(GROWTH_BYTES_MIN, GROWTH_FACTOR * this.#snapshotBytes)
+    const bytesMax = Math.max(GROWTH_BYTES_MIN, GROWTH_FACTOR * this.#snapshotBytes)
+    return this.mayEndTorn || this.#writer!.size > bytesMax
   }
 
   async #append(edit: StoredEdit): Promise<void> {
