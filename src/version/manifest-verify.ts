@@ -7,10 +7,13 @@ import { joinPath, manifestFileName } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import { recordLength } from '../record/record-frame.ts'
 import { RECORD_HEADER_BYTES } from '../record/record-header.ts'
+import { readCurrent } from './current-file.ts'
 import { FileLifetimes } from './file-lifetimes.ts'
 import { loadManifest } from './manifest-reader.ts'
 
 const SECTOR_BYTES = 512
+/** A writer beside us may replace CURRENT between our look at it and the one at what it names: then we look again. */
+const ATTEMPTS_MAX = 16
 
 export interface ManifestProblem {
   readonly offset?: number
@@ -19,6 +22,21 @@ export interface ManifestProblem {
 
 /** What is wrong with the manifest; nothing when it is whole. Throws VARVE_CORRUPTION for damage that ends reading. */
 export async function verifyManifest(
+  fs: FileSystem,
+  directory: string,
+  options: { readonly mayBeTorn: boolean },
+): Promise<ManifestProblem[]> {
+  for (let attempt = 1; ; attempt++) {
+    const number = readCurrent(fs, directory)
+    try {
+      return await verifyInForce(fs, directory, options)
+    } catch (error) {
+      if (attempt === ATTEMPTS_MAX || readCurrent(fs, directory) === number) throw error
+    }
+  }
+}
+
+async function verifyInForce(
   fs: FileSystem,
   directory: string,
   { mayBeTorn }: { readonly mayBeTorn: boolean },
