@@ -17,6 +17,7 @@ export class Health {
   #status: StoreStatus = 'open'
   #poison: VarveError | undefined
   #isEnding = false
+  #wasPoisoned = false
   readonly #onPoisoned: (error: VarveError) => void
   readonly #onBackgroundError: (error: VarveError) => void
 
@@ -67,7 +68,13 @@ export class Health {
 
   /** No call is accepted any more; those that were made before go on. */
   startClosing(): void {
+    this.#wasPoisoned = this.#poison !== undefined
     this.#status = 'closing'
+  }
+
+  /** Before the close began: who closes it knows. What comes after that nobody may have been told but the close. */
+  get wasPoisoned(): boolean {
+    return this.#wasPoisoned
   }
 
   /** No call is left: nothing but the close itself writes. */

@@ -25,8 +25,6 @@ export interface RunningParts {
 export async function shutDown(context: OpenContext, parts: RunningParts): Promise<void> {
   const { engine, versions, health, changes } = parts
   const { runner, callingThread, deleter, segments, files, lock } = context
-  // Who closes a poisoned store knows already; a sync that fails now is news.
-  const isNews = health.poisonError === undefined
   let failure: unknown
   const attempt = async (step: () => Promise<unknown>): Promise<void> => {
     try {
@@ -60,7 +58,10 @@ export async function shutDown(context: OpenContext, parts: RunningParts): Promi
   await attempt(async () => segments.close())
   await attempt(async () => files.close())
   await attempt(async () => lock?.release())
-  if (failure !== undefined && isNews) {
+  // Who closes a poisoned store knows already. One that is poisoned while it closes was not synced, whatever did that.
+  if (health.wasPoisoned) return
+  failure ??= health.poisonError
+  if (failure !== undefined) {
     throw translateDiskError(failure, { operation: 'close', file: context.directory })
   }
 }
