@@ -111,10 +111,10 @@ class WorkLoop {
   }
 
   #failed(cause: unknown): void {
-    const error = translateDiskError(cause, {
-      operation: this.#work,
-      file: this.#hooks.directory,
-    })
+    const error = finalIfSync(
+      cause,
+      translateDiskError(cause, { operation: this.#work, file: this.#hooks.directory }),
+    )
     if (this.#hooks.isStopped()) return
     this.#lastError = error
     this.#failures = isNoSpace(cause) ? 0 : this.#failures + 1
@@ -246,6 +246,17 @@ export class Maintenance {
 
 function stoppedError(): VarveError {
   return new VarveError('VARVE_CLOSED', 'the store is closing')
+}
+
+/**
+ * As `error`, which `cause` was translated to. A full disk that a sync tells of is VARVE_IO: the store is poisoned by it, so that to
+ * wait for room does not help, and what was to be synced may be found at the next open.
+ */
+export function finalIfSync(cause: unknown, error: VarveError): VarveError {
+  if (error.code !== 'VARVE_NO_SPACE' || !isFailedSync(cause)) return error
+  return new VarveError('VARVE_IO', `a sync failed: ${error.message}`, error.details, {
+    cause: error,
+  })
 }
 
 /** A failed sync is final, of any file: what it should have made durable is gone, and the next one would claim success. */

@@ -10,6 +10,7 @@ import type { VersionSet } from '../version/version-set.ts'
 import type { Changes } from './changes.ts'
 import type { Engine } from './engine.ts'
 import type { Health } from './health.ts'
+import { finalIfSync } from './maintenance.ts'
 import type { OpenContext } from './open-store.ts'
 
 /** A memtable smaller than this is left to the log at a close: replaying it is faster than a segment of its own. */
@@ -62,6 +63,7 @@ export async function shutDown(context: OpenContext, parts: RunningParts): Promi
   if (health.wasPoisoned) return
   failure ??= health.poisonError
   if (failure !== undefined) {
-    throw translateDiskError(failure, { operation: 'close', file: context.directory })
+    const file = context.directory
+    throw finalIfSync(failure, translateDiskError(failure, { operation: 'close', file }))
   }
 }

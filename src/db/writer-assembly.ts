@@ -8,7 +8,6 @@
 import { EventPages } from '../cdc/event-pages.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
-import { VarveError } from '../base/errors.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import type { SnapshotRegistry } from '../version/snapshot-registry.ts'
@@ -22,6 +21,7 @@ import { DEFAULT_KEYSPACE_ID, type KeyspaceDirectory } from './keyspace-director
 import { KeyspaceRegistry } from './keyspace-registry.ts'
 import type { ReplayedAck } from './log-replay.ts'
 import type { OpenContext } from './open-store.ts'
+import { finalIfSync } from './maintenance.ts'
 import { ScanHolds } from './scan-holds.ts'
 import { shutDown } from './shut-down.ts'
 import { spaceOf } from './space-of.ts'
@@ -284,16 +284,9 @@ class WriterAssembly {
       const file = this.#context.directory
       const error = translateDiskError(cause, { operation: 'write manifest', file })
       if (this.#opened.versions.failure === undefined) throw error
-      const final = error.code === 'VARVE_NO_SPACE' ? manifestInDoubt(error) : error
+      const final = finalIfSync(cause, error)
       this.#health.poison(final)
       throw final
     }
   }
-}
-
-/** A full disk that was told of by a sync: to wait for room does not help, and the edit may be found at the next open. */
-function manifestInDoubt(cause: VarveError): VarveError {
-  return new VarveError('VARVE_IO', `the manifest is in doubt: ${cause.message}`, cause.details, {
-    cause,
-  })
 }

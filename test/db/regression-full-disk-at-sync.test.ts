@@ -27,3 +27,26 @@ test('a full disk that a write of the manifest tells of is NO_SPACE, and the sto
   expect(await db.put('key', 'value')).toBe(1)
   await db.close()
 })
+
+test.each([
+  ['flush', /\.seg$/],
+  ['flush', /MANIFEST/],
+  ['close', /MANIFEST/],
+] as const)('so it is where %s finds it out by a sync of %s', async (call, file) => {
+  const { open, fs } = fixture()
+  const db = await open()
+  const told: string[] = []
+  db.on('backgroundError', ({ error }) => told.push(error.code))
+  await db.put('key', 'value', { sync: true })
+  fs.inject({ operation: 'sync', file, effect: 'ENOSPC' })
+  await expect(db[call]()).rejects.toMatchObject({
+    code: 'VARVE_IO',
+    details: { systemCode: 'ENOSPC' },
+  })
+  expect(db.status).toBe(call === 'flush' ? 'poisoned' : 'closed')
+  expect(told).toEqual(call === 'flush' ? ['VARVE_IO'] : [])
+  await db.close().catch(() => undefined)
+  const again = await open()
+  expect(String(await again.get('key'))).toBe('value')
+  await again.close()
+})
