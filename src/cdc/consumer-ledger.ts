@@ -38,6 +38,8 @@ export class ConsumerEntry {
   isDropped = false
   /** In the manifest: before that its name is only reserved. */
   isStored: boolean
+  /** The ack that begins its life is durable, or it was cut off before and needs none: the manifest may have it. */
+  hasBegun: boolean
   /** How many of the at-risk fractions were told. */
   risksTold = 0
   /** Not durable yet: the oldest ack since the last one that is, and the newest. */
@@ -55,6 +57,7 @@ export class ConsumerEntry {
     this.durablePosition = record.position
     this.durableAckAt = record.lastAckAt
     this.isStored = isStored
+    this.hasBegun = isStored
   }
 
   /** Everything but name and creation as the record says. */
@@ -104,6 +107,7 @@ export class ConsumerEntry {
 
   /** The ack that begins its life was synced; nobody acked anything. */
   began(): void {
+    this.hasBegun = true
     this.#waiting = undefined
     this.#newest = undefined
     this.lastAckAt = undefined
@@ -236,10 +240,12 @@ export class ConsumerLedger {
 
   /**
    * What the manifest is to say. Only what a power cut cannot take back: with `flushed` also the marks of the memtable whose
-   * flush the edit records, as the log was synced before. Consumers that are not stored yet are among them.
+   * flush the edit records, as the log was synced before. One whose life has not begun is not among them: in the manifest before
+   * its first ack is durable, a replay would take the last ack of a dropped consumer of the same name for its own.
    */
   records(flushed?: ConsumerMarks): ConsumerRecord[] {
-    return this.all().map((entry) => {
+    const begun = this.all().filter(({ hasBegun }) => hasBegun)
+    return begun.map((entry) => {
       const mark = flushed?.get(entry)
       const isAhead = mark !== undefined && mark.next >= entry.durablePosition
       return {
