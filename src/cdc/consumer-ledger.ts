@@ -125,6 +125,8 @@ export type ConsumerMarks = ReadonlyMap<ConsumerEntry, { next: number; timeMs: n
 
 export class ConsumerLedger {
   readonly #entries = new Map<string, ConsumerEntry>()
+  /** Being dropped: nobody finds them, but a crash brings them back as long as the edit without them is not durable. */
+  readonly #leaving = new Set<ConsumerEntry>()
 
   constructor(records: readonly ConsumerRecord[]) {
     for (const record of records) this.#entries.set(record.name, new ConsumerEntry(record, true))
@@ -160,6 +162,16 @@ export class ConsumerLedger {
   remove(entry: ConsumerEntry): void {
     entry.isDropped = true
     if (this.#entries.get(entry.name) === entry) this.#entries.delete(entry.name)
+  }
+
+  /** The same for one that the manifest still has: what it acked is recorded on, until `left`. */
+  leave(entry: ConsumerEntry): void {
+    this.remove(entry)
+    this.#leaving.add(entry)
+  }
+
+  left(entry: ConsumerEntry): void {
+    this.#leaving.delete(entry)
   }
 
   /**
@@ -221,13 +233,14 @@ export class ConsumerLedger {
     for (const entry of this.#entries.values()) {
       if (entry.settle(durable)) hasMoved = true
     }
+    for (const entry of this.#leaving) entry.settle(durable)
     return hasMoved
   }
 
   /** For a memtable that is being sealed, and for who syncs the log next. */
   capture(): ConsumerMarks {
     const marks = new Map<ConsumerEntry, { next: number; timeMs: number | undefined }>()
-    for (const entry of this.#entries.values()) {
+    for (const entry of [...this.#entries.values(), ...this.#leaving]) {
       marks.set(entry, { next: entry.position, timeMs: entry.lastAckAt })
     }
     return marks
@@ -241,11 +254,13 @@ export class ConsumerLedger {
   /**
    * What the manifest is to say. Only what a power cut cannot take back: with `flushed` also the marks of the memtable whose
    * flush the edit records, as the log was synced before. One whose life has not begun is not among them: in the manifest before
-   * its first ack is durable, a replay would take the last ack of a dropped consumer of the same name for its own.
+   * its first ack is durable, a replay would take the last ack of a dropped consumer of the same name for its own. Of those that
+   * are being dropped the ones that the manifest `has`: an edit that lets go of the log lets go of their acks.
    */
-  records(flushed?: ConsumerMarks): ConsumerRecord[] {
+  records(flushed?: ConsumerMarks, has: (name: string) => boolean = () => false): ConsumerRecord[] {
     const begun = this.all().filter(({ hasBegun }) => hasBegun)
-    return begun.map((entry) => {
+    const leaving = [...this.#leaving].filter(({ name }) => has(name))
+    return [...begun, ...leaving].map((entry) => {
       const mark = flushed?.get(entry)
       const isAhead = mark !== undefined && mark.next >= entry.durablePosition
       return {

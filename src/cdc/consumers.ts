@@ -133,13 +133,15 @@ export class Consumers {
       const entry = this.ledger.get(name)
       if (entry === undefined) throw consumerNotFound(name)
       await this.#store.whileFloorStands(async () => {
-        this.ledger.remove(entry)
+        this.ledger.leave(entry)
         try {
           await this.#store.saveConsumers()
         } catch (error) {
           entry.isDropped = false
           this.ledger.add(entry)
           throw error
+        } finally {
+          this.ledger.left(entry)
         }
       })
       this.#feed.wakeAll()

@@ -70,14 +70,14 @@ export class Flusher {
       if (result.added.length + result.blobs.length > 0) await fs.syncDirectory(directory)
     }
 
-    const consumers = this.#options.consumerRecords(logged)
     const sourceToken = this.#options.sourceToken(logged)
     await versions.apply((current) => ({
       ...(result === undefined ? {} : { additions: result.added, blobAdditions: result.blobs }),
       ...this.#leaveTree(dropped, current),
       state: {
         ...this.#progress(logged),
-        consumers,
+        // Not before its turn: the edit ahead may be the one that drops a consumer.
+        consumers: this.#options.consumerRecords(logged),
         ...(current.state.role === 'replica'
           ? { sourceToken: sourceToken ?? null, epochs: this.#options.epochs() }
           : {}),

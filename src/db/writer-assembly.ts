@@ -6,11 +6,13 @@
  * calls any before all of them are made.
  */
 import { EventPages } from '../cdc/event-pages.ts'
+import type { ConsumerMarks } from '../cdc/consumer-ledger.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
 import { ReadScratch } from '../read/read-scratch.ts'
 import type { SnapshotRegistry } from '../version/snapshot-registry.ts'
+import type { ConsumerRecord } from '../version/store-state.ts'
 import type { VersionSet } from '../version/version-set.ts'
 import type { LoggedMemtable } from '../write/memtable-set.ts'
 import { Changes } from './changes.ts'
@@ -122,7 +124,7 @@ class WriterAssembly {
       }),
       makeFloors: (engine) => this.#makeFloors(engine),
       sourceEpochs: () => this.#changes.epochs,
-      consumerRecords: (marks) => this.#changes.ledger.records(marks?.consumers),
+      consumerRecords: (marks) => this.#consumerRecords(marks?.consumers),
       onPublished: () => this.#changes.feed.published(),
       onDurable: (durable) => {
         if (this.#changes.ledger.settle(durable)) this.engine.consumersMoved()
@@ -145,7 +147,7 @@ class WriterAssembly {
       now: () => environment.now(),
       consumers: () => this.#changes.ledger.floorConsumers(),
       settle: (verdicts) => this.#changes.consumerSet.settle(verdicts),
-      consumerRecords: () => this.#changes.ledger.records(),
+      consumerRecords: () => this.#consumerRecords(),
       onRisk: (risk) => {
         if (risk.lost) this.#changes.feed.wakeAll()
         this.#events.emit('consumerAtRisk', risk)
@@ -263,6 +265,14 @@ class WriterAssembly {
         return shutDown(this.#context, parts)
       },
     })
+  }
+
+  /** For an edit that is about another thing; called when its turn has come. */
+  #consumerRecords(marks?: ConsumerMarks): ConsumerRecord[] {
+    const { consumers } = this.#opened.versions.current.state
+    return this.#changes.ledger.records(marks, (name) =>
+      consumers.some((consumer) => consumer.name === name),
+    )
   }
 
   async #saveConsumers(): Promise<void> {
