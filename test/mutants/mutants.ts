@@ -110,8 +110,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/db/flusher.ts',
     changes: [
       [
-        '    const consumers = this.#options.consumerRecords(logged)\n',
-        '    const consumers = this.#options.consumerRecords(logged)\n    fs.remove(logged.wal.path)\n',
+        '    const sourceToken = this.#options.sourceToken(logged)\n',
+        '    const sourceToken = this.#options.sourceToken(logged)\n    fs.remove(logged.wal.path)\n',
       ],
     ],
     tests: CRASH,
@@ -382,8 +382,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: 'src/version/version-set.ts',
     changes: [
       [
-        'if (writer === undefined || writer.isBroken) return true',
-        'if (writer === undefined) return true',
+        'return this.mayEndTorn || this.#writer!.size > bytesMax',
+        'return this.#writer === undefined || this.#writer.size > bytesMax',
       ],
     ],
     tests: [VERSIONS, FULL_DISK],
