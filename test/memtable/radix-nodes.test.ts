@@ -24,6 +24,17 @@ function insert({ log, tree }: TreeOverLog, root: number, ordinal: number): void
   tree.insert(root, ordinal, operation.keyStart, operation.keyEnd)
 }
 
+/** Adds a key of two bytes. */
+function adderOf(over: TreeOverLog, root: number): (first: number, second: number) => void {
+  const { log } = over
+  return (first, second) => {
+    const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
+    const offset = log.append(record, 0, record.length)
+    log.accept(offset, log.decode(offset))
+    insert(over, root, log.count - 1)
+  }
+}
+
 describe('room that was made before a commit went to the log', () => {
   test.each(Array.from({ length: 12 }, (_, i) => i + 1))(
     'is enough for every insertion; seed %i',
@@ -94,14 +105,9 @@ describe('room for numbers in ascending order, whose nodes begin larger', () => 
 describe('nodes', () => {
   test('grow through all sizes and are used again', () => {
     const over = newTree()
-    const { log, nodes, tree } = over
+    const { nodes, tree } = over
     const root = nodes.addRoot()
-    const add = (first: number, second: number): void => {
-      const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
-      const offset = log.append(record, 0, record.length)
-      log.accept(offset, log.decode(offset))
-      insert(over, root, log.count - 1)
-    }
+    const add = adderOf(over, root)
     for (let second = 0; second < 256; second++) add(1, (second * 37) % 256)
     const used = nodes.bytesUsed
     expect(used).toBeGreaterThanOrEqual(260 * 4)
@@ -135,14 +141,9 @@ describe('nodes', () => {
 
   test('begin small again where the ones before came to have few children', () => {
     const over = newTree()
-    const { log, nodes } = over
+    const { nodes } = over
     const root = nodes.addRoot()
-    const add = (first: number, second: number): void => {
-      const record = encodeCommit(log.lastSeqno + 1, [put(Buffer.from([first, second]), '')])
-      const offset = log.append(record, 0, record.length)
-      log.accept(offset, log.decode(offset))
-      insert(over, root, log.count - 1)
-    }
+    const add = adderOf(over, root)
     for (let first = 0; first < 100; first++) {
       for (let second = 0; second < 5; second++) add(first, second)
     }
