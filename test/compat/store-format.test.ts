@@ -13,7 +13,7 @@ import { type ChangeEvent, Varve } from '../../src/index.ts'
 import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
 import type { SegmentOrigin } from '../../src/segment/segment-footer.ts'
 import { MemoryFileSystem } from '../../src/testing/index.ts'
-import { fixture, LOCATION } from '../db/open.ts'
+import { APART, fixture, LOCATION } from '../db/open.ts'
 import { collect } from '../model/driver.ts'
 
 const FIXTURE = new URL('./fixtures/store-1-takeover/', import.meta.url)
@@ -23,7 +23,6 @@ const OPTIONS = {
   mergeOperator: 'append',
   segmentBytes: 16 * 1024,
 } as const
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
 const ROUNDS = 3
 
 /** Level 0 has a segment a round, nearly all of each superseded by the next one. */

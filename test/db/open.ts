@@ -12,6 +12,13 @@ export interface Fixture {
 
 export const LOCATION = '/data/store'
 
+/** No compaction on its own: every flush stays a segment of its own. */
+export const APART: Partial<StoreTuning> = {
+  level0Trigger: 1000,
+  level0Slowdown: 1000,
+  level0Stop: 1000,
+}
+
 export function fixture(
   defaults: OpenOptions = {},
   fs: MemoryFileSystem = new MemoryFileSystem(),

@@ -2,24 +2,11 @@
 import { expect, test } from 'vitest'
 import { Varve } from '../../src/index.ts'
 import type { FaultOperation, MemoryFileSystem } from '../../src/testing/index.ts'
-import { codeOf, fixture, LOCATION } from './open.ts'
-
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
+import { damageable } from './damageable.ts'
+import { APART, codeOf, fixture, LOCATION } from './open.ts'
 
 /** Two segments, values in blob files among them, and a log. */
-async function filled(): Promise<MemoryFileSystem> {
-  const { open, fs } = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
-  const db = await open({}, APART)
-  for (let round = 0; round < 2; round++) {
-    for (let i = 0; i < 40; i++) {
-      await db.put(`key${round}-${i}`, `value ${i}`.repeat(i % 10 === 0 ? 100 : 3))
-    }
-    await db.flush()
-  }
-  await db.put('last', 'in the log')
-  await db.close()
-  return fs
-}
+const filled = async () => (await damageable({ segments: 2, keys: 40, largeEvery: 10 })).fs
 
 function flip(fs: MemoryFileSystem, suffix: string, offset: number): void {
   const [path, bytes] = [...fs.files()].find(([name]) => name.includes(suffix))!

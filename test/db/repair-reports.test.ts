@@ -4,9 +4,8 @@ import { replicate, Varve } from '../../src/index.ts'
 import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
 import type { SegmentFooter } from '../../src/segment/segment-footer.ts'
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
-import { codeOf, fixture, LOCATION } from './open.ts'
-
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
+import { damageable } from './damageable.ts'
+import { APART, codeOf, fixture, LOCATION } from './open.ts'
 
 const repair = (fs: MemoryFileSystem) => Varve.repair(LOCATION, { environment: { fs } })
 
@@ -48,19 +47,7 @@ function flipLastEdit(fs: MemoryFileSystem): void {
 }
 
 /** Three segments and as many blob files, and a log. */
-async function filled() {
-  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
-  const db = await made.open({}, APART)
-  for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 60; i++) {
-      await db.put(`key${round}-${i}`, `value ${i}`.repeat(i % 20 === 0 ? 100 : 3))
-    }
-    await db.flush()
-  }
-  await db.put('last', 'in the log')
-  await db.close()
-  return made
-}
+const filled = () => damageable({ segments: 3, keys: 60, largeEvery: 20 })
 
 test('every file is counted once, whatever is damaged', async () => {
   const { fs } = await filled()

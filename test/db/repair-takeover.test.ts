@@ -10,9 +10,8 @@ import { readSegmentFooter } from '../../src/segment/opened-segment.ts'
 import type { SegmentFooter } from '../../src/segment/segment-footer.ts'
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import { collect } from '../model/driver.ts'
-import { fixture, LOCATION } from './open.ts'
+import { APART, fixture, LOCATION } from './open.ts'
 
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
 /** Small segments are enough to be taken over where those of the store are small. */
 const OPENED = { mergeOperator: 'append', segmentBytes: 16 * 1024 }
 const OPTIONS = { blockBytes: 512, compression: 'none', ...OPENED } as const

@@ -2,24 +2,11 @@ import { expect, test } from 'vitest'
 import { Varve } from '../../src/index.ts'
 import type { MemoryFileSystem } from '../../src/testing/index.ts'
 import { collect } from '../model/driver.ts'
-import { codeOf, fixture, LOCATION } from './open.ts'
-
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
+import { damageable } from './damageable.ts'
+import { APART, codeOf, fixture, LOCATION } from './open.ts'
 
 /** Three segments of 300 keys each, values in blob files among them, and a log. */
-async function filled() {
-  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
-  const db = await made.open({}, APART)
-  for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 300; i++) {
-      await db.put(`key${round}-${i}`, `value ${i}`.repeat(i % 50 === 0 ? 100 : 3))
-    }
-    await db.flush()
-  }
-  await db.put('last', 'in the log')
-  await db.close()
-  return made
-}
+const filled = () => damageable({ segments: 3, keys: 300, largeEvery: 50 })
 
 function filesOf(fs: MemoryFileSystem, suffix: string): string[] {
   return [...fs.files().keys()].filter((name) => name.includes(suffix) && !name.includes('lost'))

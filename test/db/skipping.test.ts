@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { ReadableFile } from '../../src/env/file-system.ts'
 import { MemoryFileSystem } from '../../src/testing/index.ts'
-import { fixture } from './open.ts'
+import { APART, fixture } from './open.ts'
 
 /** Counts what is read of segment files. */
 class CountingFileSystem extends MemoryFileSystem {
@@ -33,9 +33,6 @@ class CountingFileSystem extends MemoryFileSystem {
     }
   }
 }
-
-/** No compaction on its own: every flush stays a segment of its own. */
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
 
 async function tenSegments(fs: CountingFileSystem) {
   const { open } = fixture({}, fs)

@@ -2,9 +2,8 @@
 import { expect, test } from 'vitest'
 import type { ChangeEvent, OpenOptions, Varve } from '../../src/index.ts'
 import { collect } from '../model/driver.ts'
-import { type Fixture, fixture } from './open.ts'
+import { APART, type Fixture, fixture } from './open.ts'
 
-const APART = { level0Trigger: 1000, level0Slowdown: 1000, level0Stop: 1000 }
 const OPTIONS: OpenOptions = { blockBytes: 512, mergeOperator: 'append' }
 const KEYS = 250
 
