@@ -53,6 +53,26 @@ test('what stands for no bytes, or for more than one thing, is not read', () => 
   for (const value of wrong) expect(fromJson(value), JSON.stringify(value)).toBeUndefined()
 })
 
+test('values of many MiB come back, in every encoding that holds all bytes', () => {
+  const bytes = Buffer.alloc(24 * 2 ** 20 + 1, ALL)
+  for (const encoding of ['utf8', 'hex', 'base64'] as const) {
+    const json = toJson(bytes, encoding)
+    expect(fromJson(json)?.equals(bytes), encoding).toBe(true)
+    const [[name, text] = ['', '']] = Object.entries(json) as [string, string][]
+    expect(parseValue(text, name as 'hex').equals(bytes), encoding).toBe(true)
+  }
+})
+
+test('base64 is refused where its padding or its length is wrong', () => {
+  const wrong = ['=', '==', 'a===', '====', 'ab=c', 'abcd====', 'abcde===', 'ab==abcd', 'abcdef=']
+  for (const base64 of [...wrong, 'abc\n', 'ab c', 'abc']) {
+    expect(fromJson({ base64 }), base64).toBeUndefined()
+  }
+  for (const base64 of ['', 'abcd', 'abcdef==', 'abcdefg=']) {
+    expect(fromJson({ base64 }), base64).toEqual(Buffer.from(base64, 'base64'))
+  }
+})
+
 test('arguments are refused where they are not in their encoding', () => {
   expect(parseValue('00fF', 'hex')).toEqual(Buffer.from([0, 255]))
   expect(parseValue('_-8', 'base64')).toEqual(Buffer.from([255, 239]))
