@@ -10,9 +10,9 @@ import { examplesInSources, programsIn } from '../cli/programs.ts'
 
 const CLASSIC_LEVEL = `
 declare module 'classic-level' {
-  export class ClassicLevel {
+  export class ClassicLevel<KDefault = string, VDefault = string> {
     constructor(location: string, options: object)
-    iterator(): AsyncIterable<[Buffer, Buffer]>
+    iterator(): AsyncIterable<[KDefault, VDefault]>
     close(): Promise<void>
   }
 }
