@@ -25,7 +25,7 @@ import type { EngineOptions } from './engine-options.ts'
 import { Flusher } from './flusher.ts'
 import { closedError } from './health.ts'
 import { JobPlanner } from './job-planner.ts'
-import { isFailedSync, Maintenance } from './maintenance.ts'
+import { finalIfSync, isFailedSync, Maintenance } from './maintenance.ts'
 import { MemtableMarks } from './memtable-marks.ts'
 import { TakeOver } from './take-over.ts'
 
@@ -109,7 +109,8 @@ export class Engine {
   }
 
   #translated(cause: unknown, operation: string): VarveError {
-    return translateDiskError(cause, { operation, file: this.#options.directory })
+    const file = this.#options.directory
+    return finalIfSync(cause, translateDiskError(cause, { operation, file }))
   }
 
   /** From `Health`: whoever waits is told. */

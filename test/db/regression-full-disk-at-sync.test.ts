@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Varve } from '../../src/index.ts'
 import { codeOf, fixture } from './open.ts'
 
 test('a full disk that only the sync of the manifest tells of is IO, as the store is poisoned and the edit in doubt', async () => {
@@ -49,4 +50,38 @@ test.each([
   const again = await open()
   expect(String(await again.get('key'))).toBe('value')
   await again.close()
+})
+
+test.each<[string, RegExp, (db: Varve) => Promise<unknown>]>([
+  ['compact', /MANIFEST/, (db) => db.compact()],
+  ['truncateHistory', /MANIFEST/, (db) => db.truncateHistory(2)],
+  ['the first put after a clean close', /MANIFEST/, (db) => db.put('key', 'more')],
+])('what is told of it beside %s is IO, too', async (_call, file, run) => {
+  const { open, fs } = fixture()
+  const first = await open()
+  for (const value of ['1', '2', '3']) await first.put('key', value)
+  await first.close()
+  const db = await open()
+  const told: string[] = []
+  db.on('backgroundError', ({ error }) => told.push(error.code))
+  fs.inject({ operation: 'sync', file, effect: 'ENOSPC' })
+  await expect(run(db)).rejects.toMatchObject({
+    code: 'VARVE_POISONED',
+    details: { reason: 'VARVE_IO', systemCode: 'ENOSPC' },
+  })
+  expect(told).toEqual(['VARVE_IO'])
+  await db.close()
+})
+
+test('a flush that waits for a log to be cut back is told IO where a sync finds the disk full', async () => {
+  const { open, fs } = fixture()
+  const db = await open()
+  await db.put('key', 'value')
+  fs.inject({ operation: 'write', file: /\.wal$/, effect: 'ENOSPC' })
+  fs.inject({ operation: 'sync', file: /\.wal$/, effect: 'ENOSPC' })
+  const refused = codeOf(() => db.put('key', 'refused'))
+  expect(await codeOf(() => db.flush())).toBe('VARVE_IO')
+  expect(await refused).toBe('VARVE_IO')
+  expect(db.status).toBe('poisoned')
+  await db.close()
 })
