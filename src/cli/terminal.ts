@@ -3,6 +3,7 @@
  */
 import { once } from 'node:events'
 import readline from 'node:readline/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { Presets, SingleBar } from 'cli-progress'
 import { CommandError, EXIT, usageError } from './exit-codes.ts'
 
@@ -55,6 +56,8 @@ export class Terminal {
     this.#pending = []
     this.#pendingCharacters = 0
     if (!process.stdout.write(text)) await once(process.stdout, 'drain')
+    // Files and terminals are written to at once; where what is printed is in memory too, nothing else would let signals in.
+    else await turn()
   }
 
   /** Something about the data, for a person. */

@@ -1,4 +1,6 @@
 /** changes, apply and replicate, through the built command. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -212,6 +214,61 @@ describe('changes', () => {
     expect(seen).toEqual(['a', 'b'])
     following.kill('SIGINT')
     expect(await ended(following)).toBe(0)
+  })
+})
+
+/** More than its pipe takes while nobody reads. */
+function fillLong(): void {
+  const line = (key: number): string => `{"key":"${key}","value":"${'v'.repeat(1_000)}"}\n`
+  place.ok(
+    ['import', 'long', '--batch', '100'],
+    Array.from({ length: 4_000 }, (_, i) => line(i)).join(''),
+  )
+}
+
+/** Loaded before the command: sends it the signal when it writes its first event. */
+const INTERRUPTS_ITSELF = `
+const write = process.stdout.write.bind(process.stdout)
+process.stdout.write = (text) => {
+  if (String(text).includes('"Insert"')) {
+    process.stdout.write = write
+    process.kill(process.pid, 'SIGINT')
+  }
+  return write(text)
+}
+`
+
+describe('a signal', () => {
+  beforeAll(fillLong)
+
+  test.each(['SIGINT', 'SIGTERM'] as const)(
+    '%s ends what comes to an end by itself, and that shows',
+    async (signal) => {
+      const printing = place.start(['changes', 'long'])
+      await once(printing.stdout, 'readable')
+      printing.kill(signal)
+      expect(await once(printing, 'exit')).toEqual([null, signal])
+      printing.stdout.destroy()
+    },
+  )
+
+  test('reaches a command that follows while it writes to a file', async () => {
+    const file = fs.openSync(place.path('out.ndjson'), 'w')
+    const command = path.join(builtPackage(), 'dist', 'cli', 'varve.js')
+    place.write('interrupt.mjs', INTERRUPTS_ITSELF)
+    const args = ['--import', './interrupt.mjs', command, 'changes', 'long', '--follow']
+    const following = spawn(process.execPath, args, {
+      cwd: place.directory,
+      stdio: ['ignore', file, 'inherit'],
+    })
+    try {
+      expect(await once(following, 'exit')).toEqual([0, null])
+      const last = parseLines(fs.readFileSync(place.path('out.ndjson'), 'utf8')).at(-1)
+      expect(last).toMatchObject({ control: 'position' })
+      expect(last?.['next']).toBeLessThan(4_001)
+    } finally {
+      fs.closeSync(file)
+    }
   })
 })
 

@@ -72,7 +72,7 @@ export function addChanges(program: Command, terminal: Terminal): void {
       ),
     )
     .action(async (location: string, choice: Choice) => {
-      await untilInterrupted((signal) =>
+      await untilInterrupted(choice.follow === true, (signal) =>
         withReader(location, choice, async (store) =>
           printChanges(
             location,

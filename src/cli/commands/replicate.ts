@@ -34,7 +34,7 @@ export function addReplicate(program: Command, terminal: Terminal): void {
         '\nbegin with a copy: varve checkpoint <from> <to>.',
     )
     .action((from: string, to: string, choice: Choice) =>
-      untilInterrupted((signal) =>
+      untilInterrupted(choice.follow === true, (signal) =>
         withReader(from, choice, async (source) => {
           checkTwoStores(from, to)
           await checkReplicaTarget(to, choice, source.history())
