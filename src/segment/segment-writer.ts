@@ -55,6 +55,11 @@ export interface SegmentWriterOptions {
 
 /** Finished blocks go to the file when there are so many bytes of them. */
 const WRITE_BYTES = 2 ** 20
+/**
+ * What the buffer begins with, beside room for the blocks at hand: it doubles as the segment grows. A megabyte for each of many small
+ * segments (small memtables, many keyspaces) has to be cleared and collected, which took longer than writing them.
+ */
+const BUFFER_BYTES_FIRST = 2 ** 15
 /** Most keys fit. */
 const KEY_BYTES_FIRST = 64
 /** Values of at least this size are written past the buffer. */
@@ -92,7 +97,7 @@ export class SegmentWriter {
     this.#options = options
     this.#seed = options.number % 4294967296
     const byKey = options.order === 'key'
-    const buffer = new Uint8Array(WRITE_BYTES + 2 * options.blockBytes)
+    const buffer = new Uint8Array(BUFFER_BYTES_FIRST + 2 * options.blockBytes)
     this.#builder = new BlockBuilder(buffer, { tagged: byKey, blockBytes: options.blockBytes })
     this.#compressor = new BlockCompressor(options.compression)
     this.#separators = byKey ? new SeparatorsBuilder() : undefined
@@ -367,10 +372,21 @@ export class SegmentWriter {
   /** Makes room for a block of `bytes` from where the builder stands. */
   #makeRoom(bytes: number): void {
     const builder = this.#builder
-    if (builder.start + bytes <= builder.bytes.length) return
+    const { length } = builder.bytes
+    const wanted = builder.start + bytes
+    if (wanted <= length) return
+    const fullBytes = WRITE_BYTES + 2 * this.#options.blockBytes
+    if (length < fullBytes && wanted <= fullBytes) {
+      this.#grow(Math.min(Math.max(wanted, 2 * length), fullBytes))
+      return
+    }
     this.#flush()
-    if (bytes <= builder.bytes.length) return
-    const larger = new Uint8Array(Math.max(bytes, 2 * builder.bytes.length))
+    if (bytes > length) this.#grow(Math.max(bytes, 2 * length))
+  }
+
+  #grow(bytes: number): void {
+    const builder = this.#builder
+    const larger = new Uint8Array(bytes)
     larger.set(builder.bytes.subarray(0, builder.at))
     builder.bytes = larger
   }

@@ -7,6 +7,7 @@ import { hasCode, VarveError } from '../../src/base/errors.ts'
 import { FragmentedRanges } from '../../src/base/range-tombstones.ts'
 import { BlockCache } from '../../src/block/block-cache.ts'
 import { runReadsSync } from '../../src/block/read-fully.ts'
+import { RUN_BLOCKS_MIN } from '../../src/segment/block-source.ts'
 import { EntryArena } from '../../src/segment/entry-arena.ts'
 import { openSteps, readSegmentFooter, sectionPlaces } from '../../src/segment/opened-segment.ts'
 import { salvageEntries } from '../../src/segment/segment-salvage.ts'
@@ -157,13 +158,21 @@ function forge(written: WrittenSegment, random: (n: number) => number): Buffer {
   return bytes
 }
 
-test('a damaged block is refused by a gather of all entries, and of no other block', async () => {
-  const segment = makeSegment(9, SHAPE)
-  const written = writeSegment(segment)
+/** So many blocks are summed by one call. */
+const MANY_BLOCKS = { entries: 5000, keys: 5000, valueBytesMax: 60 }
+
+test.each([
+  { shape: SHAPE, blockBytes: 1024, rounds: 60 },
+  { shape: MANY_BLOCKS, blockBytes: 512, rounds: 20 },
+])('a damaged block is refused by a gather of all entries, and of no other: %j', async (about) => {
+  const { shape, blockBytes, rounds } = about
+  const segment = makeSegment(9, shape)
+  const written = writeSegment(segment, { blockBytes })
   const footer = readSegmentFooter(written.fs.openRead(written.path))
+  expect(footer.blocks >= RUN_BLOCKS_MIN).toBe(shape === MANY_BLOCKS)
   const random = randomFrom(6)
   const all = Int32Array.from(segment.entries.keys())
-  for (let round = 0; round < 60; round++) {
+  for (let round = 0; round < rounds; round++) {
     const bytes = Buffer.from(written.bytes)
     const at = random(footer.parts.dataBytes)
     bytes[at]! ^= 1 << random(8)
@@ -174,6 +183,11 @@ test('a damaged block is refused by a gather of all entries, and of no other blo
     await expect(gather(all)).rejects.toThrow(/the checksum of a block does not fit/)
     const others = all.filter((ordinal) => reader.blockOf(ordinal) !== damaged)
     await expect(gather(others)).resolves.toMatchObject({ gathered: others.length })
+    const iterator = reader.iterator({ mayRead: true })
+    const walk = (): void => {
+      for (iterator.seekToFirst(); iterator.valid; iterator.next());
+    }
+    expect(walk).toThrow(/the checksum of a block does not fit/)
   }
 })
 
