@@ -56,6 +56,7 @@ export async function loadManifest(
 /** What the disk says where edits are lost. */
 export interface SalvageSource {
   readonly isThere: (segment: number) => boolean
+  readonly isLogThere: (log: number) => boolean
   /** Of a blob file that a good edit refers to and a lost one had added. */
   readonly blob: (number: number) => Promise<BlobFileMeta>
 }
@@ -63,6 +64,11 @@ export interface SalvageSource {
 /** What repair reads of a damaged manifest. */
 export interface SalvagedEdits {
   readonly damage: VarveError | undefined
+  /**
+   * What it names last is gone, although all that stands in it is good: its end is lost. A power cut takes no such end, as files go
+   * only when the edit that does without them is on the disk.
+   */
+  readonly isCutOff: boolean
   /** Segments that the edits before the damage name and that are gone: mostly an edit that is lost had removed them. */
   readonly vanished: readonly SegmentAddition[]
   /** Numbers of all segments that any good edit speaks of. */
@@ -87,8 +93,10 @@ export async function loadManifestFile(
   try {
     const load = new ManifestLoad(file, number, stat.size, lifetimes)
     let damage: VarveError | undefined
+    let isCutOff = false
     try {
       await load.run()
+      if (mode !== 'strict') isCutOff = load.leaveOutWhatIsGone(mode)
     } catch (error) {
       if (mode === 'strict' || !load.hasSnapshot || !hasCode(error, 'VARVE_CORRUPTION')) throw error
       damage = error
@@ -96,6 +104,7 @@ export async function loadManifestFile(
     }
     return {
       damage,
+      isCutOff,
       vanished: load.vanished(),
       named: load.named,
       parts: load.parts,
@@ -177,6 +186,12 @@ class ManifestLoad {
 
   vanished(): SegmentAddition[] {
     return [...this.#vanished.values()]
+  }
+
+  /** Whether anything that it names is gone from the disk; the segments among it leave. */
+  leaveOutWhatIsGone({ isThere, isLogThere }: SalvageSource): boolean {
+    this.#removeVanished(isThere)
+    return this.#vanished.size > 0 || !isLogThere(this.parts.state.walNumber)
   }
 
   /**

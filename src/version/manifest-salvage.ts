@@ -10,6 +10,7 @@ import {
   manifestFileName,
   parseFileName,
   segmentFileName,
+  walFileName,
 } from '../env/file-names.ts'
 import type { FileSystem } from '../env/file-system.ts'
 import type { BlobFileMeta, SegmentMeta } from '../segment/segment-meta.ts'
@@ -27,7 +28,7 @@ export interface SalvagedManifest {
   /** Every segment, and where it belongs. */
   readonly segments: readonly (readonly [SegmentMeta, Place])[]
   readonly isClean: boolean
-  /** CURRENT or the manifest was not as it should be. */
+  /** CURRENT or the manifest was not as it should be, or what it names is gone. */
   readonly isDamaged: boolean
   /** The manifest when it is damaged, and what else cannot be read. */
   readonly damagedPaths: readonly string[]
@@ -61,11 +62,12 @@ export async function salvageManifest(
     const loaded = await tryLoad(fs, directory, number, lifetimes)
     if (loaded === undefined) continue
     const version = new Version(loaded.versionId, loaded.parts, lifetimes)
-    const isDamaged = number !== named || loaded.damage !== undefined
+    const isWhole = number === named && loaded.damage === undefined
+    const isDamaged = !isWhole || loaded.isCutOff
     return {
       version,
       segments: placesOf(version),
-      isClean: !isDamaged && isCleanClose(version.state, loaded.stat),
+      isClean: isWhole && isCleanClose(version.state, loaded.stat),
       isDamaged,
       damagedPaths: loaded.damage === undefined ? [] : [loaded.path],
       vanished: loaded.vanished,
@@ -96,6 +98,7 @@ async function tryLoad(
     const path = joinPath(directory, manifestFileName(number))
     return await loadManifestFile(fs, path, number, lifetimes, {
       isThere: (segment) => fs.stat(joinPath(directory, segmentFileName(segment))) !== undefined,
+      isLogThere: (log) => fs.stat(joinPath(directory, walFileName(log))) !== undefined,
       blob: (blob) => surveyBlob(fs, directory, blob),
     })
   } catch (error) {

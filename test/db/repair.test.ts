@@ -349,6 +349,46 @@ test('whichever edit of a manifest is damaged, its segments are taken in from wh
   }
 })
 
+/** Leaves its first `bytes` bytes of a file. */
+function cutFile(fs: MemoryFileSystem, path: string, bytes: number): void {
+  const content = fs.files().get(path)!
+  fs.remove(path)
+  const file = fs.create(path)
+  file.append(content, 0, bytes)
+  file.close()
+}
+
+test('wherever the end of a manifest is lost, segments that only it had named are taken in', async () => {
+  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
+  const db = await made.open({}, APART)
+  for (let round = 0; round < 4; round++) {
+    for (let i = 0; i < 100; i++)
+      await db.put(`key${i}`, `${round} `.repeat(i % 50 === 0 ? 400 : 3))
+    await db.flush()
+    if (round === 1) await db.compact()
+  }
+  await db.put('last', 'in the log')
+  await db.close()
+  const [manifest] = filesOf(made.fs, 'MANIFEST')
+  const bytes = made.fs.files().get(manifest!)!
+  const edits = recordsOf(bytes).slice(2)
+  for (const offset of edits.flatMap((record) => [record, record + 5, record + 30])) {
+    const fs = made.fs.crash('kept')
+    cutFile(fs, manifest!, Math.min(offset, bytes.length))
+    const report = await repair(fs)
+    expect(report, `cut at ${offset}`).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: 401 })
+    const again = await fixture({}, fs).open({ blobThresholdBytes: 500 }, APART)
+    expect((await again.verify()).problems).toEqual([])
+    expect(await collect(again.scanSinceSeqno(1))).toHaveLength(401)
+    const entries = await again.entries().all()
+    expect(entries.length).toBe(101)
+    expect(
+      entries.every(([key, value]) => String(value).startsWith('3 ') || String(key) === 'last'),
+    ).toBe(true)
+    await again.close()
+  }
+})
+
 /** Six rounds over two keyspaces, in levels whose seqnos lie between each other's; a third keyspace was dropped. */
 async function layered() {
   const made = fixture({ blobThresholdBytes: 500, blockBytes: 512, segmentBytes: 16_384 })
@@ -452,7 +492,10 @@ test('wherever a manifest is damaged at its beginning, names, consumers and the 
   }
 })
 
-test('whichever edit is damaged, every entry of a layered store is kept', async () => {
+test.each([
+  ['damaged', (fs: MemoryFileSystem, path: string, record: number) => flip(fs, path, record + 12)],
+  ['the first that is lost', cutFile],
+])('whichever edit is %s, every entry of a layered store is kept', async (_, damage) => {
   const made = await layered()
   const [manifest] = filesOf(made.fs, 'MANIFEST')
   const records = recordsOf(made.fs.files().get(manifest!)!)
@@ -460,7 +503,7 @@ test('whichever edit is damaged, every entry of a layered store is kept', async 
     entries.map(([key, value]) => `${String(key)}=${String(value)}`)
   for (const record of records.slice(3)) {
     const fs = made.fs.crash('kept')
-    flip(fs, manifest!, record + 12)
+    damage(fs, manifest!, record)
     const report = await repair(fs)
     expect(report).toMatchObject({ eventsKept: made.latest, seqnosLost: [], floor: 1 })
     const db = await made.open({ environment: { fs } }, APART)
