@@ -4,7 +4,7 @@
  * Every live file is opened with its version, because the writer removes files when *it* does not need them any more; when one
  * has vanished already, everything starts over from the manifest.
  */
-import { VarveError } from '../base/errors.ts'
+import { corruption, hasCode } from '../base/errors.ts'
 import type { ByteScale } from '../cdc/history-policy.ts'
 import { systemCode } from '../env/disk-errors.ts'
 import { readCurrent } from '../version/current-file.ts'
@@ -49,9 +49,7 @@ export class ImageLoader {
         return await this.#loadOnce(previous)
       } catch (error) {
         // Files vanish and logs are cut back under a reader; what is still wrong at the last attempt is wrong.
-        const mayPass =
-          systemCode(error) === 'ENOENT' ||
-          (error instanceof VarveError && error.code === 'VARVE_CORRUPTION')
+        const mayPass = systemCode(error) === 'ENOENT' || hasCode(error, 'VARVE_CORRUPTION')
         if (!mayPass || attempt === ATTEMPTS_MAX) throw error
         await timers.nextTurn()
       }
@@ -67,11 +65,22 @@ export class ImageLoader {
     if (loaded === undefined) throw notFound(directory)
     const { version, manifest } = loaded
     try {
-      this.#inUse.addAll(version)
+      this.#open(version)
       return { version, manifest, replayed: await this.#follow(loaded) }
     } catch (error) {
       version.release()
       throw error
+    }
+  }
+
+  /** A file of it that is gone is damage, unless the manifest was not the last one any more. */
+  #open(version: Version): void {
+    try {
+      this.#inUse.addAll(version)
+    } catch (error) {
+      if (systemCode(error) !== 'ENOENT') throw error
+      const file = (error as NodeJS.ErrnoException).path ?? this.#context.directory
+      throw corruption('a file that the manifest names is missing', { file }, error)
     }
   }
 

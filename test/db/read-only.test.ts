@@ -123,6 +123,27 @@ test('wherever an open or a close dies, a readOnly store has all that was closed
   }
 })
 
+test('a file that is gone is damage to a readOnly store as to its writer', async () => {
+  for (const ending of ['.seg', '.blob']) {
+    const { open, fs } = fixture({ blobThresholdBytes: 100 })
+    const db = await open()
+    await db.put('large', 'v'.repeat(200))
+    await db.flush()
+    await db.close()
+    const path = [...fs.files().keys()].find((one) => one.endsWith(ending))!
+    const image = fs.crash('kept')
+    image.remove(path)
+    for (const readOnly of [true, false]) {
+      const opening = fixture({}, image).open({ readOnly })
+      await expect(opening, `${ending}, ${readOnly}`).rejects.toMatchObject({
+        code: 'VARVE_CORRUPTION',
+        message: `a file that the manifest names is missing (${path})`,
+        details: { file: path },
+      })
+    }
+  }
+})
+
 test('a tail of a readOnly store goes on with each refresh', async () => {
   const { open } = fixture()
   const writer = await open()
