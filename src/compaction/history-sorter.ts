@@ -8,22 +8,25 @@ import type { HistoryWriter } from './history-writer.ts'
 import type { JobSteps } from './job.ts'
 
 const SLICE_ENTRIES = 1024
+/** Many compactions supersede little or nothing. Both double. */
+const BYTES_FIRST = 4096
+const ROWS_FIRST = 64
 /** Columns of one entry: see #growColumns. */
 const ENTRY_OVERHEAD_BYTES = 37
 
 export class HistorySorter {
   readonly #writer: HistoryWriter
   readonly #limitBytes: number
-  #bytes: Uint8Array = new Uint8Array(64 * 1024)
+  #bytes: Uint8Array = new Uint8Array(BYTES_FIRST)
   #used = 0
   #count = 0
-  #seqno: Float64Array = new Float64Array(1024)
-  #keyStart: Int32Array = new Int32Array(1024)
-  #valueStart: Int32Array = new Int32Array(1024)
-  #valueEnd: Int32Array = new Int32Array(1024)
-  #kind: Uint8Array = new Uint8Array(1024)
-  #commitId: Int32Array = new Int32Array(1024)
-  #table: Int32Array = new Int32Array(1024)
+  #seqno: Float64Array = new Float64Array(ROWS_FIRST)
+  #keyStart: Int32Array = new Int32Array(ROWS_FIRST)
+  #valueStart: Int32Array = new Int32Array(ROWS_FIRST)
+  #valueEnd: Int32Array = new Int32Array(ROWS_FIRST)
+  #kind: Uint8Array = new Uint8Array(ROWS_FIRST)
+  #commitId: Int32Array = new Int32Array(ROWS_FIRST)
+  #table: Int32Array = new Int32Array(ROWS_FIRST)
   readonly #tables: CommitTable[] = []
   #lastTable = -1
 

@@ -33,8 +33,9 @@ import { SECTION_CHECKSUM_BYTES, type SegmentFooter } from './segment-footer.ts'
 
 /** What is not touched costs nothing, each copy does. */
 const GROWTH = 4
-const ROWS_FIRST = 1024
-/** Whole chunks; what is hot stays in the cache. */
+/** Many segments are small, of some stores all: the memory of a megabyte of entries takes longer to clear than theirs to write. */
+const ROWS_FIRST = 256
+/** Of events in order no more are held. Whole chunks; what is hot stays in the cache. */
 const ROWS_IN_ORDER: number = 4 * CHUNK_EVENTS
 
 interface Chunk {
@@ -76,11 +77,10 @@ export class ChangeIndexBuilder {
   constructor(options: { seed: number; isInOrder: boolean }) {
     this.#seed = options.seed
     this.#isInOrder = options.isInOrder
-    const capacity = options.isInOrder ? ROWS_IN_ORDER : ROWS_FIRST
-    this.#seqnos = new Float64Array(capacity)
-    this.#ordinals = new Int32Array(capacity)
-    this.#commitIds = new Int32Array(capacity)
-    this.#tableIds = new Uint16Array(capacity)
+    this.#seqnos = new Float64Array(ROWS_FIRST)
+    this.#ordinals = new Int32Array(ROWS_FIRST)
+    this.#commitIds = new Int32Array(ROWS_FIRST)
+    this.#tableIds = new Uint16Array(ROWS_FIRST)
   }
 
   get count(): number {
@@ -159,7 +159,11 @@ export class ChangeIndexBuilder {
   /** Rows are full. */
   #makeRoom(): void {
     if (!this.#isInOrder) {
-      this.#grow()
+      this.#grow(Infinity)
+      return
+    }
+    if (this.#rows < ROWS_IN_ORDER) {
+      this.#grow(ROWS_IN_ORDER)
       return
     }
     const events = this.#ascending()
@@ -205,8 +209,8 @@ export class ChangeIndexBuilder {
     if (this.#tableId < 0) this.#tableId = this.#tables.push(commits) - 1
   }
 
-  #grow(): void {
-    const capacity = this.#seqnos.length * GROWTH
+  #grow(rowsMax: number): void {
+    const capacity = Math.min(this.#seqnos.length * GROWTH, rowsMax)
     const seqnos = new Float64Array(capacity)
     seqnos.set(this.#seqnos)
     this.#seqnos = seqnos

@@ -3,6 +3,8 @@ import { afterEach, expect, test, vi } from 'vitest'
 import { ChecksumRun } from '../../src/base/checksum-run.ts'
 import { CommitTable } from '../../src/base/commit-table.ts'
 import { KIND_INSERT } from '../../src/base/entry-kind.ts'
+import { HistorySorter } from '../../src/compaction/history-sorter.ts'
+import type { HistoryWriter } from '../../src/compaction/history-writer.ts'
 import { MemoryFileSystem } from '../../src/env/memory-file-system.ts'
 import { SegmentReader } from '../../src/segment/segment-reader.ts'
 import { SegmentWriter } from '../../src/segment/segment-writer.ts'
@@ -44,6 +46,39 @@ test.each(['key', 'seqno'] as const)(
     expect(Math.max(...writes.map(({ memory }) => memory))).toBeLessThanOrEqual(2 ** 16)
   },
 )
+
+/** Bytes of typed arrays that each of so many things takes while it is held. */
+function memoryOfEach<T>(make: () => T): number {
+  const count = 200
+  const before = process.memoryUsage().arrayBuffers
+  const held = Array.from({ length: count }, make)
+  const { arrayBuffers } = process.memoryUsage()
+  expect(held.length).toBe(count)
+  return (arrayBuffers - before) / count
+}
+
+test.each(['key', 'seqno'] as const)('nothing else of its writer is large: %s', (order) => {
+  const fs = new MemoryFileSystem()
+  fs.makeDirectory('/store')
+  const file = fs.create('/store/000007.seg')
+  const options = { ...PLAIN, order, blockBytes: 512 }
+  expect(memoryOfEach(() => new SegmentWriter(file, options))).toBeLessThan(2 ** 16)
+})
+
+test('a compaction that supersedes nothing sets no memory aside for it', () => {
+  const unused = {} as HistoryWriter
+  expect(memoryOfEach(() => new HistorySorter(unused, 2 ** 25))).toBeLessThan(2 ** 13)
+})
+
+test('the events of a history segment are all there, however its columns grew', () => {
+  for (const entries of [256, 257, 8192, 8193, 20_000]) {
+    const reader = write(entries, 'seqno').reader()
+    reader.openSync()
+    const { seqnos, count } = reader.eventsSync(0, 1e9, 1e9)
+    expect(count).toBe(entries)
+    expect(seqnos.subarray(0, count).every((seqno, i) => seqno === i + 1)).toBe(true)
+  }
+})
 
 test('the buffer of a large segment becomes as large as a write, by few steps', () => {
   const { writes } = write(16_000)
