@@ -5,7 +5,7 @@
  * ```
  *   ack in the WAL, published          position   ──> what the consumer sees, and the next ack is held against
  *   the same, durable                  durable    ──> what the floor follows, what the manifest records
- *   memtable sealed: capture()  ──flush──> written into the manifest with the edit that lets go of the log
+ *   memtable sealed: capture()  ──flush: log synced──> durable, before the edit that lets go of the log records it
  * ```
  */
 import { VarveError, invalidArgument } from '../base/errors.ts'
@@ -84,25 +84,36 @@ export class ConsumerEntry {
   /** Everything up to `durable` is safe. True when that moved the position that the floor follows. */
   settle(durable: number): boolean {
     const before = this.durablePosition
-    while (this.#waiting !== undefined && this.#waiting.commitLast <= durable) {
-      this.#take(this.#waiting)
-      const newest = this.#newest
-      this.#waiting = newest === this.#waiting ? undefined : newest
+    const waiting = this.#waiting
+    const newest = this.#newest
+    if (newest !== undefined && newest.commitLast <= durable) {
+      // The log has acks in their order: those before it are safe, too.
+      this.#take(newest)
+      this.#waiting = undefined
+      this.#newest = undefined
+    } else if (waiting !== undefined && waiting.commitLast <= durable) {
+      this.#take(waiting)
+      this.#waiting = newest
     }
     return this.durablePosition !== before
   }
 
-  /** An ack of its own, to `next`, was synced: it and everything before it is safe. */
-  synced(next: number): void {
-    if (this.#waiting !== undefined && this.#waiting.next <= next) this.#take(this.#waiting)
+  /** An ack to `next` was synced: it and everything before it is safe. `timeMs`: of that ack, where it is known. */
+  synced(next: number, timeMs?: number): void {
+    const waiting = this.#waiting
     const newest = this.#newest
-    if (newest === undefined || newest.next > next) {
-      this.#waiting = newest
+    if (newest === undefined || newest.next <= next) {
+      if (newest !== undefined) this.#take(newest)
+      this.#waiting = undefined
+      this.#newest = undefined
       return
     }
-    this.#take(newest)
-    this.#waiting = undefined
-    this.#newest = undefined
+    const isPast = waiting !== undefined && waiting.next <= next
+    if (isPast) this.#waiting = newest
+    if (next <= this.durablePosition) return
+    // Up to this one, of which there may be no mark: who acked it was told, and the log that has it may go.
+    this.durablePosition = next
+    this.durableAckAt = timeMs ?? (isPast ? waiting.timeMs : this.durableAckAt)
   }
 
   /** The ack that begins its life was synced; nobody acked anything. */
@@ -239,40 +250,34 @@ export class ConsumerLedger {
 
   /** For a memtable that is being sealed, and for who syncs the log next. */
   capture(): ConsumerMarks {
-    const marks = new Map<ConsumerEntry, { next: number; timeMs: number | undefined }>()
-    for (const entry of [...this.#entries.values(), ...this.#leaving]) {
-      marks.set(entry, { next: entry.position, timeMs: entry.lastAckAt })
-    }
-    return marks
+    const entries = [...this.#entries.values(), ...this.#leaving]
+    return new Map(
+      entries.map((entry) => [entry, { next: entry.position, timeMs: entry.lastAckAt }]),
+    )
   }
 
   /** The log was synced after `capture`: what the marks say is durable. */
   settleMarks(marks: ConsumerMarks): void {
-    for (const [entry, { next }] of marks) entry.synced(next)
+    for (const [entry, { next, timeMs }] of marks) entry.synced(next, timeMs)
   }
 
   /**
-   * What the manifest is to say. Only what a power cut cannot take back: with `flushed` also the marks of the memtable whose
-   * flush the edit records, as the log was synced before. One whose life has not begun is not among them: in the manifest before
-   * its first ack is durable, a replay would take the last ack of a dropped consumer of the same name for its own. Of those that
-   * are being dropped the ones that the manifest `has`: an edit that lets go of the log lets go of their acks.
+   * What the manifest is to say. Only what a power cut cannot take back. One whose life has not begun is not among them: in the
+   * manifest before its first ack is durable, a replay would take the last ack of a dropped consumer of the same name for its
+   * own. Of those that are being dropped the ones that the manifest `has`: an edit that lets go of the log lets go of their acks.
    */
-  records(flushed?: ConsumerMarks, has: (name: string) => boolean = () => false): ConsumerRecord[] {
+  records(has: (name: string) => boolean = () => false): ConsumerRecord[] {
     const begun = this.all().filter(({ hasBegun }) => hasBegun)
     const leaving = [...this.#leaving].filter(({ name }) => has(name))
-    return [...begun, ...leaving].map((entry) => {
-      const mark = flushed?.get(entry)
-      const isAhead = mark !== undefined && mark.next >= entry.durablePosition
-      return {
-        name: entry.name,
-        position: isAhead ? mark.next : entry.durablePosition,
-        state: entry.state,
-        maxHeldBytes: limitOf(entry.maxHeldBytes),
-        maxIdleMs: limitOf(entry.maxIdleMs),
-        createdAt: entry.createdAt,
-        lastAckAt: isAhead ? mark.timeMs : entry.durableAckAt,
-      }
-    })
+    return [...begun, ...leaving].map((entry) => ({
+      name: entry.name,
+      position: entry.durablePosition,
+      state: entry.state,
+      maxHeldBytes: limitOf(entry.maxHeldBytes),
+      maxIdleMs: limitOf(entry.maxIdleMs),
+      createdAt: entry.createdAt,
+      lastAckAt: entry.durableAckAt,
+    }))
   }
 
   /** The active ones, for `planFloor`. */

@@ -54,7 +54,9 @@ export interface EngineOptions {
   readonly sealMarks: () => SealMarks
   /** Makes the floor keeper, which needs what is durable. */
   readonly makeFloors: (engine: Engine) => FloorKeeper
-  consumerRecords(marks: SealMarks | undefined): ReturnType<ConsumerLedger['records']>
+  /** The log is durable up to where these were taken. Undefined: by the recovery, when nothing waited to be durable. */
+  marksSynced(marks: SealMarks | undefined): void
+  consumerRecords(): ReturnType<ConsumerLedger['records']>
   /** On a replica: its source's, as it knows them now. */
   readonly sourceEpochs: () => readonly Epoch[]
   readonly onPublished: (latest: number) => void

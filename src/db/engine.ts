@@ -324,7 +324,8 @@ export class Engine {
       keyspaces,
       events,
       monotonicMs: () => timers.monotonicMs(),
-      consumerRecords: ({ memtable }) => this.#options.consumerRecords(this.#marks.of(memtable)),
+      logSynced: ({ memtable }) => this.#options.marksSynced(this.#marks.of(memtable)),
+      consumerRecords: () => this.#options.consumerRecords(),
       sourceToken: ({ memtable }) => {
         // Sealed by the recovery: what was replayed is all there was, and durable.
         const marks = this.#marks.of(memtable)

@@ -29,8 +29,10 @@ export interface FlusherOptions {
   readonly keyspaces: KeyspaceDirectory
   readonly events: StoreEmitter
   readonly monotonicMs: () => number
-  /** Consumers as the manifest may know them when this memtable's log goes. */
-  readonly consumerRecords: (logged: LoggedMemtable) => readonly ConsumerRecord[]
+  /** What this memtable's log holds is durable. */
+  readonly logSynced: (logged: LoggedMemtable) => void
+  /** Consumers as the manifest may know them now. */
+  readonly consumerRecords: () => readonly ConsumerRecord[]
   /** The series to persist with a flush up to this seqno. */
   readonly seriesUpTo: (flushed: number) => readonly SeriesPoint[]
   readonly seriesSaved: (flushed: number) => void
@@ -55,6 +57,8 @@ export class Flusher {
     const startedMs = this.#options.monotonicMs()
     const { memtable } = logged
     await durability.sync()
+    // What the edit that lets go of the log says of them, each later one must: not less, as the log does not say it any more.
+    this.#options.logSynced(logged)
     const dropped = this.#droppedIn(logged)
     for (const keyspace of dropped) await this.#options.compactionEnded(keyspace.id)
     await floors.raise(memtable.lastSeqno)
@@ -77,7 +81,7 @@ export class Flusher {
       state: {
         ...this.#progress(logged),
         // Not before its turn: the edit ahead may be the one that drops a consumer.
-        consumers: this.#options.consumerRecords(logged),
+        consumers: this.#options.consumerRecords(),
         ...(current.state.role === 'replica'
           ? { sourceToken: sourceToken ?? null, epochs: this.#options.epochs() }
           : {}),

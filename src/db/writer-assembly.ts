@@ -6,7 +6,6 @@
  * calls any before all of them are made.
  */
 import { EventPages } from '../cdc/event-pages.ts'
-import type { ConsumerMarks } from '../cdc/consumer-ledger.ts'
 import type { SeriesRecorder } from '../cdc/history-series.ts'
 import type { ResumeToken } from '../cdc/resume-token.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
@@ -124,7 +123,10 @@ class WriterAssembly {
       }),
       makeFloors: (engine) => this.#makeFloors(engine),
       sourceEpochs: () => this.#changes.epochs,
-      consumerRecords: (marks) => this.#consumerRecords(marks?.consumers),
+      marksSynced: (marks) => {
+        if (marks !== undefined) this.#changes.ledger.settleMarks(marks.consumers)
+      },
+      consumerRecords: () => this.#consumerRecords(),
       onPublished: () => this.#changes.feed.published(),
       onDurable: (durable) => {
         if (this.#changes.ledger.settle(durable)) this.engine.consumersMoved()
@@ -268,9 +270,9 @@ class WriterAssembly {
   }
 
   /** For an edit that is about another thing; called when its turn has come. */
-  #consumerRecords(marks?: ConsumerMarks): ConsumerRecord[] {
+  #consumerRecords(): ConsumerRecord[] {
     const { consumers } = this.#opened.versions.current.state
-    return this.#changes.ledger.records(marks, (name) =>
+    return this.#changes.ledger.records((name) =>
       consumers.some((consumer) => consumer.name === name),
     )
   }

@@ -223,14 +223,43 @@ describe('an ack', () => {
     expect(ledger.floorConsumers()[0]!.durablePosition).toBe(12)
   })
 
-  test('before a sealed memtable is recorded by its flush, one after it is not', async () => {
+  test('before a sealed memtable is recorded by its flush and from then on, one after it is not', async () => {
     await consumers.open('a')
+    ledger.applyAck('a', 8, { commitLast: undefined, timeMs: 5500 })
     ledger.applyAck('a', 10, { commitLast: 21, timeMs: 6000 })
     const marks = ledger.capture()
     ledger.applyAck('a', 15, { commitLast: 25, timeMs: 6500 })
-    expect(ledger.records(marks)[0]).toMatchObject({ position: 10, lastAckAt: 6000 })
-    ledger.settle(30)
-    expect(ledger.records(marks)[0]).toMatchObject({ position: 15, lastAckAt: 6500 })
+    expect(ledger.records()[0]).toMatchObject({ position: 1 })
+    ledger.settleMarks(marks)
+    expect(ledger.records()[0]).toMatchObject({ position: 10, lastAckAt: 6000 })
+    ledger.settle(24)
+    expect(ledger.records()[0]).toMatchObject({ position: 10, lastAckAt: 6000 })
+    ledger.settle(25)
+    expect(ledger.records()[0]).toMatchObject({ position: 15, lastAckAt: 6500 })
+  })
+
+  test('between two that wait is durable itself, not only the one before it', async () => {
+    await consumers.open('a')
+    const entry = ledger.get('a')!
+    for (const next of [5, 9, 12]) {
+      ledger.applyAck('a', next, { commitLast: undefined, timeMs: 6000 + next })
+    }
+    entry.synced(5)
+    expect(entry.durablePosition).toBe(5)
+    ledger.applyAck('a', 15, { commitLast: 25, timeMs: 6500 })
+    entry.synced(9)
+    entry.synced(12)
+    expect(entry.durablePosition).toBe(12)
+    ledger.settle(25)
+    expect(entry.durablePosition).toBe(15)
+  })
+
+  test('inside a durable batch counts, whatever own one before it is not known to be synced', async () => {
+    await consumers.open('a')
+    ledger.applyAck('a', 8, { commitLast: undefined, timeMs: 5500 })
+    ledger.applyAck('a', 10, { commitLast: 21, timeMs: 6000 })
+    expect(ledger.settle(21)).toBe(true)
+    expect(ledger.records()[0]).toMatchObject({ position: 10, lastAckAt: 6000 })
   })
 })
 

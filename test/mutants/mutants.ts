@@ -593,7 +593,7 @@ export const MUTANTS: readonly Mutant[] = [
     what: 'an ack in a batch is forgotten by a flush',
     file: 'src/cdc/consumer-ledger.ts',
     changes: [
-      ['position: isAhead ? mark.next : entry.durablePosition', 'position: entry.durablePosition'],
+      ['of marks) entry.synced(next, timeMs)', 'of marks) entry.synced(0, timeMs ?? next)'],
     ],
     tests: ['test/cdc/consumers.test.ts'],
   },
