@@ -16,6 +16,7 @@ import type { EventRun } from '../segment/change-reader.ts'
 import type { GatherTarget } from '../segment/gather-target.ts'
 import type { SegmentMeta } from '../segment/segment-meta.ts'
 import type { Epoch, SeriesPoint } from '../version/store-state.ts'
+import type { ConsumerEntry } from './consumer-ledger.ts'
 import type { EventPages } from './event-pages.ts'
 import type { ScanStats } from './scan-tally.ts'
 
@@ -154,9 +155,9 @@ export interface ScanHold {
 export interface ConsumerStore {
   /**
    * Appends a commit record with one FIELD_ACK and no operation. Resolves when it, and with it everything before it, is
-   * durable; `Consumers.applyAck` was then called for it.
+   * durable; `ConsumerLedger.applyAck` was then called for it. Refused where another consumer has its name meanwhile.
    */
-  writeAck(name: string, next: number): Promise<void>
+  writeAck(entry: ConsumerEntry, next: number): Promise<void>
   /** Makes the WAL durable, then `Consumers.records()` in one manifest edit. Resolves when that is durable. */
   saveConsumers(): Promise<void>
   /** A position moved or a consumer went: the floor may rise. Called often; the store applies the policy when it suits. */

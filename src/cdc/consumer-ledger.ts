@@ -186,12 +186,13 @@ export class ConsumerLedger {
   }
 
   /**
-   * Whether `name` may ack `next` now, `last` being the newest seqno that the ack may cover: the latest, or the last of the
+   * Whether `entry` may ack `next` now, `last` being the newest seqno that the ack may cover: the latest, or the last of the
    * batch that carries it. Throws NOT_FOUND, CONSUMER_LOST or INVALID_ARGUMENT { consumer, next, position, latest }.
    */
-  checkAck(name: string, next: number, last: number, floor: number): void {
-    const entry = this.#entries.get(name)
-    if (entry === undefined) throw consumerNotFound(name)
+  checkAck(entry: ConsumerEntry, next: number, last: number, floor: number): void {
+    const { name } = entry
+    // What waits in the queue may be of one that was dropped meanwhile, and another one may have its name.
+    if (this.#entries.get(name) !== entry) throw consumerNotFound(name)
     if (entry.state === 'lost') throw consumerLost(name, entry.position, floor)
     if (next >= entry.position && next <= last + 1) return
     const problem =
@@ -204,6 +205,13 @@ export class ConsumerLedger {
       position: entry.position,
       latest: last,
     })
+  }
+
+  /** Whom an ack by name is for. Throws NOT_FOUND, also while it is being made: nobody has been given it. */
+  acking(name: string): ConsumerEntry {
+    const entry = this.#entries.get(name)
+    if (entry?.isStored !== true) throw consumerNotFound(name)
+    return entry
   }
 
   /**

@@ -194,8 +194,8 @@ export class Consumers {
       })
     }
     this.#ensureUsable(entry)
-    this.ledger.checkAck(entry.name, next, this.#source.latest, this.#source.floor)
-    await (next > entry.position ? this.#move(entry, next) : this.#store.writeAck(entry.name, next))
+    this.ledger.checkAck(entry, next, this.#source.latest, this.#source.floor)
+    await (next > entry.position ? this.#move(entry, next) : this.#store.writeAck(entry, next))
     entry.synced(next)
     // At a close the floor stays, as tails are being given the rest.
     if (this.#source.status === 'open') this.#store.consumersMoved()
@@ -208,7 +208,7 @@ export class Consumers {
   async #move(entry: ConsumerEntry, next: number): Promise<void> {
     this.#feed.readBegins()
     try {
-      await this.#store.writeAck(entry.name, next)
+      await this.#store.writeAck(entry, next)
     } finally {
       this.#feed.readEnds()
     }
@@ -232,9 +232,9 @@ export class Consumers {
   // ------------------------------------------------------------------------------------------------ inner
 
   /** It parts the log from acks of a dropped consumer of the same name. */
-  async #writeFirstAck({ name, position }: ConsumerEntry): Promise<void> {
+  async #writeFirstAck(entry: ConsumerEntry): Promise<void> {
     try {
-      await this.#store.writeAck(name, position)
+      await this.#store.writeAck(entry, entry.position)
     } catch (error) {
       // Past its limits from the start, as a flush found meanwhile: it is stored as one that was cut off. The replay gives it no acks.
       if (!hasCode(error, 'VARVE_CONSUMER_LOST')) throw error

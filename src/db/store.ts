@@ -3,6 +3,7 @@
  *
  * The reading half is here; the writing half is `Engine`, which a readOnly store does not have.
  */
+import type { ConsumerEntry } from '../cdc/consumer-ledger.ts'
 import { randomBytes } from '../env/random.ts'
 import { hasCode, invalidArgument, VarveError, wrongType } from '../base/errors.ts'
 import { translateDiskError } from '../env/disk-errors.ts'
@@ -71,8 +72,10 @@ export class Store {
       sync: parts.sync,
       ensureWritable: () => this.#ensureWritable(),
       acks: {
-        check: (ack, last) =>
-          parts.changes.ledger.checkAck(ack.consumer, ack.next, last, parts.changes.floor),
+        check: ({ consumer, next }, last) => {
+          const { ledger, floor } = parts.changes
+          ledger.checkAck(ledger.acking(consumer), next, last, floor)
+        },
         apply: (ack, last, timeMs) =>
           parts.changes.ledger.applyAck(ack.consumer, ack.next, { commitLast: last, timeMs }),
       },
@@ -290,14 +293,15 @@ export class Store {
   }
 
   /** An ack on its own: a record without operations, durable when it resolves. Taken until the tails of a closing store have ended. */
-  async writeAck(consumer: string, next: number): Promise<void> {
+  async writeAck(entry: ConsumerEntry, next: number): Promise<void> {
     const { poisonError } = this.#parts.health
     if (poisonError !== undefined) throw poisonError
     const { ledger } = this.changes
+    const consumer = entry.name
     await this.writer.ack(
       { consumer, next },
       {
-        check: (first) => ledger.checkAck(consumer, next, first - 1, this.changes.floor),
+        check: (first) => ledger.checkAck(entry, next, first - 1, this.changes.floor),
         published: (_first, timeMs) => {
           ledger.applyAck(consumer, next, { commitLast: undefined, timeMs })
         },

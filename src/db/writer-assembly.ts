@@ -195,7 +195,7 @@ class WriterAssembly {
         timers,
         scanBegan: (from) => diagnostics.scanBegan(from),
         consumers: {
-          writeAck: (name, next) => this.store.writeAck(name, next),
+          writeAck: (entry, next) => this.store.writeAck(entry, next),
           saveConsumers: () => this.#guarded(() => this.#saveConsumers()),
           consumersMoved: () => engine.consumersMoved(),
           running: (call) => this.store.calls.run(call),

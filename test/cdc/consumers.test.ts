@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
-import { ConsumerLedger } from '../../src/cdc/consumer-ledger.ts'
+import { type ConsumerEntry, ConsumerLedger } from '../../src/cdc/consumer-ledger.ts'
 import { Consumers } from '../../src/cdc/consumers.ts'
 import { planFloor } from '../../src/cdc/history-policy.ts'
 import type { ConsumerRecord, ConsumerStore } from '../../src/cdc/change-source.ts'
@@ -22,10 +22,11 @@ class Records implements ConsumerStore {
     this.store = store
     this.ledger = ledger
   }
-  async writeAck(name: string, next: number): Promise<void> {
+  async writeAck(entry: ConsumerEntry, next: number): Promise<void> {
     await turns(1)
     if (this.failure !== undefined) throw this.failure
-    this.ledger.checkAck(name, next, this.store.latest, this.store.floor)
+    const { name } = entry
+    this.ledger.checkAck(entry, next, this.store.latest, this.store.floor)
     this.log.push({ name, next })
     this.ledger.applyAck(name, next, { commitLast: undefined, timeMs: this.nowMs })
     this.store.durable = this.store.latest
@@ -192,9 +193,11 @@ describe('an ack', () => {
 
   test('inside a batch may cover the batch itself, and nothing beyond', async () => {
     await consumers.open('a')
-    expect(() => ledger.checkAck('a', 24, 23, 1)).not.toThrow()
-    expect(() => ledger.checkAck('a', 25, 23, 1)).toThrow(/beyond/)
-    expect(() => ledger.checkAck('b', 24, 23, 1)).toThrow(/no consumer/)
+    const check = (name: string, next: number): void =>
+      ledger.checkAck(ledger.acking(name), next, 23, 1)
+    expect(() => check('a', 24)).not.toThrow()
+    expect(() => check('a', 25)).toThrow(/beyond/)
+    expect(() => check('b', 24)).toThrow(/no consumer/)
   })
 
   test('inside a batch counts for the floor once the batch is durable', async () => {
@@ -455,7 +458,7 @@ describe('limits', () => {
     expect(await codeOf(() => tail.next())).toEqual(lost)
     expect(await codeOf(() => consumer.batches().next())).toEqual(lost)
     expect(await codeOf(() => consumer.ack(9))).toEqual(lost)
-    expect(await codeOf(() => ledger.checkAck('a', 9, 20, 5))).toEqual(lost)
+    expect(await codeOf(() => ledger.checkAck(ledger.acking('a'), 9, 20, 5))).toEqual(lost)
     expect((await consumers.open('a')).state).toBe('lost')
     await consumers.drop('a')
     expect((await consumers.open('a')).position).toBe(5)

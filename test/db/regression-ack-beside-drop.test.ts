@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { FileSystem, WritableFile } from '../../src/env/file-system.ts'
 import { MemoryFileSystem } from '../../src/testing/index.ts'
-import { fixture } from './open.ts'
+import { codeOf, fixture } from './open.ts'
 
 /** Syncs of files that match wait until they are let through. */
 class Held {
@@ -61,7 +61,7 @@ async function acked(held: readonly Held[]) {
   const consumer = await db.consumer('c', { from: 1 })
   for (let i = 0; i < 60; i++) await db.put(`${i}`, 'value', { sync: true })
   await consumer.ack(50)
-  return { disk, db }
+  return { disk, db, consumer }
 }
 
 async function consumersOn(disk: MemoryFileSystem): Promise<unknown[]> {
@@ -113,4 +113,28 @@ test('a flush behind the edit that drops a consumer does not bring it back', asy
   expect(await consumersOn(disk.crash('lost'))).toEqual([])
   await db.close()
   expect(await consumersOn(disk)).toEqual([])
+})
+
+test('an ack that waits while its consumer is dropped is not taken for one of the next by that name', async () => {
+  const segments = new Held(/\.seg$/)
+  const { disk, db, consumer } = await acked([segments])
+  const flushing = segments.hold()
+  // More than the memtables take, so that what is written next waits for the flush.
+  const large = Buffer.alloc(20_000)
+  const filled = Array.from({ length: 14 }, (_, index) => db.put(`large ${index}`, large))
+  await flushing
+  const late = [
+    codeOf(() => consumer.ack(60)),
+    codeOf(() => db.write(db.batch().put('key', 'value').ack('c', 60))),
+  ]
+  await db.dropConsumer('c')
+  const made = db.consumer('c', { from: 30 })
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve))
+  segments.letThrough()
+  expect(await Promise.all(late)).toEqual(['VARVE_NOT_FOUND', 'VARVE_NOT_FOUND'])
+  expect((await made).position).toBe(30)
+  await Promise.all(filled)
+  expect(await db.get('key')).toBeUndefined()
+  expect(await consumersOn(disk.crash('lost'))).toEqual(['c 30'])
+  await db.close()
 })
