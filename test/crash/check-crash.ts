@@ -2,7 +2,7 @@
  * Opens what a crash left and holds it against everything that was promised: invariants I1 to I7 of docs/architecture.md.
  */
 import { expect } from 'vitest'
-import type { ChangeEvent } from '../../src/index.ts'
+import type { ChangeEvent, ConsumerInfo } from '../../src/index.ts'
 import { openStore } from '../../src/db/open.ts'
 import type { Varve } from '../../src/db/varve.ts'
 import { blobFileName, manifestFileName, segmentFileName } from '../../src/env/file-names.ts'
@@ -14,9 +14,11 @@ import type { CrashPoint } from './crash-points.ts'
 import { DIRECTORY, optionsOf, TUNING } from './life.ts'
 import { LogicalTimers } from './logical-timers.ts'
 import {
+  type ConsumerLife,
   filesIn,
   isSameList,
   keyspaceExists,
+  mayStandAt,
   modelAt,
   positionsAllowed,
   type Promised,
@@ -144,7 +146,36 @@ function checkConsumers(promised: Promised, store: Varve, latest: number): void 
     expect(consumer.position, `${name} keeps its acks`).toBeGreaterThanOrEqual(lowest)
     expect(consumer.position, `${name} acked no more`).toBeLessThanOrEqual(highest)
   }
-  for (const name of found.keys()) expect([...promised.consumers.keys()]).toContain(name)
+  const names = [...promised.consumers.keys(), ...promised.passing.keys()]
+  for (const name of found.keys()) expect(names).toContain(name)
+  for (const [name, lives] of promised.passing) {
+    checkPassing({ name, lives, latest, consumer: found.get(name) })
+  }
+}
+
+/** Of the lives of one name that may be there it is one: neither behind what that one acked nor ahead of it or of its start. */
+function checkPassing({
+  name,
+  lives,
+  latest,
+  consumer,
+}: {
+  readonly name: string
+  readonly lives: readonly ConsumerLife[]
+  readonly latest: number
+  readonly consumer: ConsumerInfo | undefined
+}): void {
+  const last = lives.at(-1)
+  if (last?.isMade === true && !last.isLeaving) {
+    expect(consumer, `consumer ${name} is there`).toBeDefined()
+  }
+  if (consumer === undefined) return
+  const { position, state } = consumer
+  expect(state, `${name} is not lost`).toBe('active')
+  expect(
+    lives.some((life) => mayStandAt(life, position, latest)),
+    `${name} at ${position}, latest ${latest}, is one of ${JSON.stringify(lives)}`,
+  ).toBe(true)
 }
 
 /** I6: a token is good exactly where the history that it has seen is still this store's. */

@@ -21,7 +21,8 @@ import { CUSTOM, OPERATORS, SILENT } from '../model/driver.ts'
 import { keyBytes, type Model, type ModelOperation } from '../model/model.ts'
 import { randomOf } from '../record/record-samples.ts'
 import { LogicalTimers } from './logical-timers.ts'
-import { filesIn, isSameList, type Promised } from './promises.ts'
+import { PassingConsumers } from './passing-consumers.ts'
+import { filesIn, isSameList, lowestOf, type Promised } from './promises.ts'
 
 export const DIRECTORY = '/store'
 const NAMES = ['default', 'counters', 'custom', 'plain'] as const
@@ -68,6 +69,8 @@ export interface LifeStart {
   readonly startMs: number
   /** The workload writes the same few keys again and again, so that compactions take segments over as history. */
   readonly rewrites?: boolean
+  /** Consumers come and go while other calls run. */
+  readonly passing?: boolean
 }
 
 export class Life {
@@ -87,6 +90,7 @@ export class Life {
   #scans: ChangeScan[] = []
   #handles = new Map<Name, Keyspace>()
   #consumers = new Map<string, Consumer>()
+  readonly #passing: PassingConsumers | undefined
   #fill: number
   #latestAtOpen = 0
 
@@ -97,6 +101,7 @@ export class Life {
     this.clock = new ManualClock(start.startMs)
     this.#random = randomOf(start.seed)
     this.#fill = start.model.latest + 1
+    if (start.passing === true) this.#passing = this.#makePassing()
   }
 
   async open(): Promise<void> {
@@ -143,6 +148,7 @@ export class Life {
   async play(steps: number): Promise<void> {
     for (let step = 0; step < steps && this.failure === undefined; step++) {
       await this.#step()
+      await this.#passing?.step()
       this.#look()
       // Few at a time, and the event loop turns: background work gets on between the steps.
       if (this.#pending.size > 8) await this.quiet()
@@ -367,6 +373,7 @@ export class Life {
   async #truncateHistory(): Promise<void> {
     const { floor, latest } = this.store!.history()
     const positions = [...this.promised.consumers.values()].map(({ resolved }) => resolved)
+    for (const lives of this.promised.passing.values()) positions.push(...lives.map(lowestOf))
     const highest = Math.min(latest + 1, ...positions)
     if (highest <= floor) return
     const target = floor + this.#pick(highest - floor + 1)
@@ -400,6 +407,7 @@ export class Life {
       const handle = await this.#awaited('consumer', this.store!.consumer(name))
       if (handle !== undefined) this.#consumers.set(name, handle)
     }
+    await this.#passing?.adopt()
     for (const [name, lives] of this.promised.keyspaces) {
       if (name === 'default' || !names.includes(name)) continue
       lives.splice(0, lives.length, { isResolved: true, droppedAt: undefined })
@@ -487,9 +495,16 @@ export class Life {
     this.promised.floor = Math.max(this.promised.floor, floor)
   }
 
-  #track(what: string, result: Promise<unknown>, onResolved: () => void): void {
+  #track(
+    what: string,
+    result: Promise<unknown>,
+    onResolved: () => void,
+    isRefused: (error: unknown) => boolean = () => false,
+  ): void {
     const tracked: Promise<void> = result
-      .then(onResolved, (error: unknown) => this.#failed(what, error))
+      .then(onResolved, (error: unknown) => {
+        if (!isRefused(error)) this.#failed(what, error)
+      })
       .then(() => {
         this.#pending.delete(tracked)
       })
@@ -516,6 +531,29 @@ export class Life {
     for (const scan of this.#scans) void scan.close()
     this.#scans = []
     this.#consumers.clear()
+    this.#passing?.letGo()
+  }
+
+  #makePassing(): PassingConsumers {
+    const { seed, optionsSeed } = this.#start
+    return new PassingConsumers({
+      seed,
+      promised: this.promised,
+      keepsNothing: optionsOf(optionsSeed).history === 'none',
+      store: () => this.store!,
+      track: (what, result, onResolved, isRefused) =>
+        this.#track(what, result, onResolved, isRefused),
+      writeAck: (name, next) => {
+        const value = Buffer.from('passing')
+        const last = this.#commit([{ type: 'put', keyspace: 'default', key: 'passing', value }])
+        const batch = this.store!.batch().put('passing', value).ack(name, next(last))
+        const written = this.store!.write(batch)
+        this.#written('batch with an ack', written, last, false)
+        return written
+      },
+      later: (what, result) => this.#later(what, result, this.promised.acknowledged),
+      quiet: () => this.quiet(),
+    })
   }
 
   #pick(n: number): number {

@@ -26,6 +26,20 @@ export interface ConsumerPromise {
   inBatches: { readonly last: number; readonly next: number }[]
 }
 
+/** One life of the name of a consumer that comes and goes while other calls run. */
+export interface ConsumerLife {
+  /** Where it was asked to begin; highest undefined: at the next seqno of when its turn comes. */
+  start: { readonly lowest: number; readonly highest: number | undefined }
+  /** The call that makes it has resolved; one that drops it was made; it cannot be there any more, or was never. */
+  isMade: boolean
+  isLeaving: boolean
+  isGone: boolean
+  /** As of `ConsumerPromise`. */
+  resolved: number
+  asked: number
+  inBatches: { readonly last: number; readonly next: number }[]
+}
+
 /** One life of a keyspace name: created, perhaps dropped. */
 export interface Incarnation {
   isResolved: boolean
@@ -60,6 +74,8 @@ export interface Promised {
   /** Opens that were begun since `epochs` was seen: each may have begun an epoch before it died. */
   unseenOpens: number
   readonly consumers: Map<string, ConsumerPromise>
+  /** By name, the lives in their order. */
+  readonly passing: Map<string, ConsumerLife[]>
   readonly keyspaces: Map<string, Incarnation[]>
   readonly tokens: TokenSeen[]
 }
@@ -77,6 +93,7 @@ export function nothingPromised(): Promised {
     epochs: [],
     unseenOpens: 0,
     consumers: new Map(),
+    passing: new Map(),
     keyspaces: new Map([['default', [{ isResolved: true, droppedAt: undefined }]]]),
     tokens: [],
   }
@@ -89,6 +106,14 @@ export function copyPromised(promised: Promised): Promised {
       [...promised.consumers].map(([name, one]) => [
         name,
         { ...one, inBatches: [...one.inBatches] },
+      ]),
+    ),
+    passing: new Map(
+      [...promised.passing].map(([name, lives]) => [
+        name,
+        lives
+          .filter(({ isGone }) => !isGone)
+          .map((life) => ({ ...life, inBatches: [...life.inBatches] })),
       ]),
     ),
     keyspaces: new Map(
@@ -116,7 +141,7 @@ export function isSameList(
 
 /** Where the consumer must stand when everything up to `latest` survived. */
 export function positionsAllowed(
-  consumer: ConsumerPromise,
+  consumer: Pick<ConsumerPromise, 'resolved' | 'asked' | 'inBatches'>,
   latest: number,
 ): { lowest: number; highest: number } {
   let inBatches = 0
@@ -127,6 +152,33 @@ export function positionsAllowed(
     lowest: Math.max(consumer.resolved, inBatches),
     highest: Math.max(consumer.asked, inBatches),
   }
+}
+
+export function lifeBegins(lowest: number, highest: number | undefined): ConsumerLife {
+  return {
+    start: { lowest, highest },
+    isMade: false,
+    isLeaving: false,
+    isGone: false,
+    resolved: 0,
+    asked: 0,
+    inBatches: [],
+  }
+}
+
+/** What it may hold history from; Infinity where it is gone. */
+export function lowestOf({ isGone, start, resolved }: ConsumerLife): number {
+  return isGone ? Infinity : Math.max(start.lowest, resolved)
+}
+
+/** Whether a consumer may stand there as this life when everything up to `latest` survived. */
+export function mayStandAt(life: ConsumerLife, position: number, latest: number): boolean {
+  if (life.isGone) return false
+  const { lowest, highest } = positionsAllowed(life, latest)
+  return (
+    position >= Math.max(lowest, life.start.lowest) &&
+    position <= Math.max(highest, life.start.highest ?? latest + 1)
+  )
 }
 
 /** Whether a keyspace of this name is there when everything up to `latest` survived; undefined: may be or not. */

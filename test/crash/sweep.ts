@@ -41,6 +41,10 @@ export const STEPS = 90
 const START_MS = 1_000_000
 /** One in so many seeds has a workload of which compactions take segments over. */
 const REWRITES_ONE_IN = 5
+/** Two of three seeds have consumers that come and go while other calls run. */
+function hasPassing(seed: number): boolean {
+  return seed % 3 !== 2
+}
 /** Steps of the workload after a recovery. */
 const STEPS_AGAIN = 4
 
@@ -58,6 +62,7 @@ export async function sweep(options: SweepOptions): Promise<Swept> {
       promised: nothingPromised(),
       startMs: START_MS,
       rewrites,
+      passing: hasPassing(seed),
     },
     chosen(options, random),
     async (one) => {
@@ -75,7 +80,7 @@ export async function sweep(options: SweepOptions): Promise<Swept> {
     const again = random() < options.againShare
     await named(point, async () => {
       const latest = await checkPoint(point, random() < 0.25)
-      if (again) swept.crashesAgain += await crashAgain(point, latest, random)
+      if (again) swept.crashesAgain += await crashAgain(point, latest, hasPassing(seed), random)
     })
   }
   return swept
@@ -128,6 +133,7 @@ async function goOn(
 async function crashAgain(
   point: CrashPoint,
   latest: number,
+  passing: boolean,
   random: () => number,
 ): Promise<number> {
   const model = modelAt(point.events, latest)
@@ -136,6 +142,9 @@ async function crashAgain(
   Object.assign(promised, { submitted: latest, acknowledged: latest, durable: latest })
   for (const [name, consumer] of promised.consumers) {
     promised.consumers.set(name, survivingConsumer(consumer, latest))
+  }
+  for (const lives of promised.passing.values()) {
+    for (const one of lives) one.inBatches = one.inBatches.filter(({ last }) => last <= latest)
   }
   for (const lives of promised.keyspaces.values()) {
     for (const one of lives) {
@@ -159,6 +168,7 @@ async function crashAgain(
       model,
       promised,
       startMs: point.nowMs,
+      passing,
     },
     (n) => {
       const unsynced = wanted.get(n)
