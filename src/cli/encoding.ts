@@ -151,6 +151,18 @@ export function printable(bytes: Uint8Array, encoding: Encoding): string {
   return escaped(buffer)
 }
 
+/** A name on a line for people. */
+export function printableName(name: string): string {
+  return escaped(Buffer.from(name, 'utf8'))
+}
+
+/** What is said to people, in as many lines as it has; nothing in it does anything to their terminal. */
+export function printableMessage(text: string): string {
+  return text.replaceAll(/[^\n -~\u00a0-\u{10ffff}]/gu, (character) =>
+    escapedByte(character.charCodeAt(0)),
+  )
+}
+
 /** As they stand inside JSON. */
 export function toJson(bytes: Uint8Array, encoding: Encoding = 'utf8'): JsonBytes {
   const buffer = asBuffer(bytes)

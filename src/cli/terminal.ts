@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import readline from 'node:readline/promises'
 import { setImmediate as turn } from 'node:timers/promises'
 import { Presets, SingleBar } from 'cli-progress'
+import { printableMessage } from './encoding.ts'
 import { CommandError, EXIT, usageError } from './exit-codes.ts'
 
 const BUFFER_CHARACTERS = 2 ** 16
@@ -62,7 +63,7 @@ export class Terminal {
 
   /** Something about the data, for a person. */
   note(text: string): void {
-    process.stderr.write(`${text}\n`)
+    process.stderr.write(`${printableMessage(text)}\n`)
   }
 
   bold(text: string): string {

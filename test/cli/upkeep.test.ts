@@ -76,6 +76,24 @@ test('consumers are listed and dropped', () => {
   expect(place.run(['consumers', 'ls', 'consumed'])).toMatchObject({ code: 0, stdout: '' })
 })
 
+test('no name does anything to a terminal', async () => {
+  const name = 'a\u001b[2J\u0007\n'
+  const store = await varve.Varve.open(place.path('names'))
+  await (await store.keyspace(name)).put('k', 'v')
+  await store.consumer(name, { from: 1 })
+  await store.close()
+  for (const args of [
+    ['stats', 'names'],
+    ['consumers', 'ls', 'names'],
+    ['get', 'names', 'k', '-k', 'nope'],
+  ]) {
+    const { stdout, stderr } = place.run(args)
+    const command = args[0]
+    expect(stdout + stderr, command).toContain('a\\x1b[2J\\x07')
+    expect(stdout + stderr, command).not.toMatch(/[^\n -~\u00a0-\uffff]/)
+  }
+})
+
 test('consumers are listed with their lag and their last ack', async () => {
   const store = await varve.Varve.open(place.path('acked'))
   for (const key of ['a', 'b', 'c']) await store.put(key, '1')
@@ -83,7 +101,7 @@ test('consumers are listed with their lag and their last ack', async () => {
   await (await store.consumer('busy')).ack(3)
   await store.close()
   const text = place.ok(['consumers', 'ls', 'acked'])
-  expect(text).toMatch(/^busy +3 +active +1 events +\d+ B +\d{4}-\d\d-\d\dT[\d:.]+Z *$/m)
+  expect(text).toMatch(/^busy +3 +active +1 event +\d+ B +\d{4}-\d\d-\d\dT[\d:.]+Z *$/m)
   expect(text).toMatch(/^idle +1 +active +3 events +\d+ B +never/m)
 })
 

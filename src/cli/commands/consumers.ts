@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
 import Table from 'cli-table3'
+import { printableName } from '../encoding.ts'
 import { examples } from '../examples.ts'
 import { addOperatorsOption, addYesOption, type StoreChoice } from '../shared-options.ts'
 import { withReader, withWriter } from '../store-access.ts'
 import { PLAIN_TABLE } from '../plain-table.ts'
 import type { Terminal } from '../terminal.ts'
-import { bytesText, countText, timeText } from '../words.ts'
+import { amountText, bytesText, countText, timeText } from '../words.ts'
 
 interface ListChoice extends StoreChoice {
   readonly json?: boolean
@@ -49,10 +50,10 @@ function list(location: string, choice: ListChoice, terminal: Terminal): Promise
     })
     for (const { name, position, state, lagEvents, heldBytes, lastAckAt } of all) {
       table.push([
-        name,
+        printableName(name),
         countText(position),
         state,
-        `${countText(lagEvents)} events`,
+        amountText(lagEvents, 'event'),
         bytesText(heldBytes),
         lastAckAt === undefined ? 'never' : timeText(lastAckAt),
       ])

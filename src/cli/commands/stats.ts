@@ -5,6 +5,7 @@ import type { StoreStats } from '../../db/stats.ts'
 import type { Varve } from '../../db/varve.ts'
 import { parseFileName } from '../../env/file-names.ts'
 import type { KeyspaceFiles, Version } from '../../version/version.ts'
+import { printableName } from '../encoding.ts'
 import { examples } from '../examples.ts'
 import { type Axis, drawLayers, type Layer } from '../layer-picture.ts'
 import { addOperatorsOption, type StoreChoice } from '../shared-options.ts'
@@ -66,11 +67,11 @@ export async function printStats(
   for (const { id, name, options, droppedAt } of version.state.keyspaces) {
     const operator = options.mergeOperator
     const about = [
-      ...(operator === undefined ? [] : [`merge operator ${operator}`]),
+      ...(operator === undefined ? [] : [`merge operator ${printableName(operator)}`]),
       ...(droppedAt === undefined ? [] : [`dropped at ${countText(droppedAt)}`]),
     ]
     const ruler = rulerOf(axis)
-    const title = `keyspace ${terminal.bold(name)}`
+    const title = `keyspace ${terminal.bold(printableName(name))}`
     await terminal.line('')
     await terminal.line(about.length === 0 ? title : `${title}, ${about.join(', ')}`)
     const layers = layersOf(version.files(id), memtableOf(store, version))
