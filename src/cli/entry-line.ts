@@ -72,7 +72,10 @@ function parseHeader(fields: Record<string, unknown>, where: string): ParsedEntr
     throw new CommandError(`${where} is in another format than ${ENTRY_FORMAT} 1.`)
   }
   const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null
-  if (!isObject(keyspaces) || !Object.values(keyspaces as object).every(isObject)) {
+  const isNeed = (value: unknown): boolean =>
+    isObject(value) &&
+    ['undefined', 'string'].includes(typeof Reflect.get(value as object, 'mergeOperator'))
+  if (!isObject(keyspaces) || !Object.values(keyspaces as object).every(isNeed)) {
     throw new CommandError(`${where} does not say what the keyspaces need.`)
   }
   return { kind: 'header', keyspaces: keyspaces as EntriesLine['keyspaces'] }

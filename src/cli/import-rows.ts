@@ -21,6 +21,7 @@ export interface ImportRow {
 /** What keyspaces need before the rows of an export come. */
 export interface ImportKeyspaces {
   readonly keyspaces: EntriesLine['keyspaces']
+  readonly lines: number
 }
 
 export interface RowSource {
@@ -56,7 +57,7 @@ class ExportedRows implements RowSource {
   take(line: Line): ImportRow | ImportKeyspaces | undefined {
     if (line.text.trim() === '') return undefined
     const parsed = parseEntryLine(line.text, `Line ${line.number}`)
-    if (parsed.kind === 'header') return { keyspaces: parsed.keyspaces }
+    if (parsed.kind === 'header') return { keyspaces: parsed.keyspaces, lines: line.number }
     const { keyspace, value } = parsed
     const key = Buffer.concat([this.#prefix, parsed.key])
     return { keyspace, key, value, end: line.end, lines: line.number }

@@ -80,7 +80,11 @@ export class Importer {
     if ('keyspaces' in row) {
       for (const [name, { mergeOperator }] of Object.entries(row.keyspaces)) {
         const options = mergeOperator === undefined ? {} : { mergeOperator }
-        this.#keyspaces.set(name, await this.#store.keyspace(name, options))
+        try {
+          this.#keyspaces.set(name, await this.#store.keyspace(name, options))
+        } catch (error) {
+          throw inLine(row, error)
+        }
       }
       return
     }
@@ -146,7 +150,7 @@ export class Importer {
 }
 
 /** What a store refuses of a line is wrong with the line, not with the call. */
-function inLine({ lines }: ImportRow, error: unknown): unknown {
+function inLine({ lines }: ImportRow | ImportKeyspaces, error: unknown): unknown {
   if (!hasCode(error, 'VARVE_INVALID_ARGUMENT')) return error
   return new CommandError(`Line ${lines}: ${(error as Error).message}`)
 }

@@ -86,6 +86,8 @@ describe('NDJSON', () => {
       '{"keyspace":"","key":"k","value":""}',
       '{"keyspace":5,"key":"k","value":""}',
       `${header}"keyspaces":{"x":null}}`,
+      `${header}"keyspaces":{"x":{"mergeOperator":5}}}`,
+      `${header}"keyspaces":{"":{}}}`,
     ]) {
       const { code, stderr } = place.run(['import', 'b'], `{"key":"a","value":"2"}\n${line}\n`)
       expect([code, stderr], line).toEqual([1, expect.stringContaining('varve: Line 2')])
