@@ -24,8 +24,19 @@ export interface FeedWaiter {
   wake(): void
 }
 
-/** Turns without any read after which the end of the store waits no longer for tails that are behind. */
+/** A batch that a tail has handed out, for as long as its reader has not come back for the next one. */
+export interface BatchAtWork {
+  readonly visibility: 'committed' | 'durable'
+  /** Where the tail goes on. */
+  readonly next: number
+}
+
+/** Turns without any read after which the end of the store waits no longer for tails whose readers are elsewhere. */
 const QUIET_TURNS = 32
+/** How long without any read it waits for a reader that is at work on a batch and has more to get. */
+const AT_WORK_MS_MAX = 1000
+/** It looks for such a reader so often. */
+const AT_WORK_LOOK_MS = 1
 
 export class ChangeFeed {
   readonly #source: ChangeSource
@@ -38,6 +49,7 @@ export class ChangeFeed {
   /** Reads by tails that are running. */
   #reading = 0
   #reads = 0
+  readonly #atWork = new Set<BatchAtWork>()
 
   constructor(source: ChangeSource, timers: Timers) {
     this.#source = source
@@ -56,18 +68,36 @@ export class ChangeFeed {
 
   /**
    * The store closes: `status` is 'closing', everything is committed and synced. Resolves when the tails that are being read
-   * have got what there is; those that nobody reads are not waited for.
+   * have got what there is. Those that nobody reads are not waited for; who works on a batch has a second to come back for more.
    */
   async drain(): Promise<void> {
     this.#isDraining = true
     this.wakeAll()
     let quiet = 0
     let reads = this.#reads
-    while (this.#open > 0 && quiet < QUIET_TURNS) {
-      await this.#timers.nextTurn()
-      quiet = this.#reading === 0 && this.#reads === reads ? quiet + 1 : 0
-      reads = this.#reads
+    let lastReadMs = this.#timers.monotonicMs()
+    while (this.#open > 0) {
+      if (quiet < QUIET_TURNS) await this.#timers.nextTurn()
+      else if (this.#isMoreOwed() && this.#timers.monotonicMs() - lastReadMs < AT_WORK_MS_MAX) {
+        await this.#timers.wait(AT_WORK_LOOK_MS)
+      } else break
+      if (this.#reading === 0 && this.#reads === reads) {
+        quiet++
+      } else {
+        quiet = 0
+        reads = this.#reads
+        lastReadMs = this.#timers.monotonicMs()
+      }
     }
+  }
+
+  /** Whether a reader at work on a batch has something to come back for. */
+  #isMoreOwed(): boolean {
+    const { latest, durable } = this.#source
+    for (const { visibility, next } of this.#atWork) {
+      if (next <= (visibility === 'durable' ? durable : latest)) return true
+    }
+    return false
   }
 
   /** The store is closed: who still waits learns it. */
@@ -113,6 +143,15 @@ export class ChangeFeed {
 
   readEnds(): void {
     this.#reading--
+  }
+
+  handedOut(batch: BatchAtWork): void {
+    this.#atWork.add(batch)
+  }
+
+  /** Its reader came back, or the tail has ended. */
+  workedOff(batch: BatchAtWork): void {
+    this.#atWork.delete(batch)
   }
 
   /** Something other than commits may have ended what tails wait for: each looks for itself. */

@@ -12,7 +12,7 @@
  */
 import { onAbort } from '../base/abort-listeners.ts'
 import type { ChangeEvent } from './change-event.ts'
-import type { ChangeFeed, FeedWaiter } from './change-feed.ts'
+import type { BatchAtWork, ChangeFeed, FeedWaiter } from './change-feed.ts'
 import { ChangeFilter } from './change-filter.ts'
 import { checkTailOptions, parseFrom, type FollowOptions, type From } from './change-options.ts'
 import { ChangeReader } from './change-reader.ts'
@@ -58,6 +58,8 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
   #told: number
   /** When it was handed out. */
   #toldAtMs: number
+  /** The last batch, until its reader comes back. */
+  #atWork: BatchAtWork | undefined
   #failure: Error | undefined
   #hasEnded = false
   #wake: (() => void) | undefined
@@ -110,6 +112,7 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
   }
 
   async #next(): Promise<IteratorResult<ChangeBatch, undefined>> {
+    this.#workedOff()
     if (this.#failure !== undefined) throw this.#failure
     const dueMs = this.#toldAtMs + this.#heartbeatMs
     this.#feed.readBegins()
@@ -185,6 +188,8 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
   #tell(events: readonly ChangeEvent[], next: number = this.#reader.position): ChangeBatch {
     this.#told = next
     this.#toldAtMs = this.#feed.monotonicMs
+    this.#atWork = { visibility: this.#isDurable ? 'durable' : 'committed', next }
+    this.#feed.handedOut(this.#atWork)
     return { events, upTo: next - 1, next, token: tokenAt(this.#source, next) }
   }
 
@@ -256,8 +261,15 @@ export class ChangeTail implements AsyncIterableIterator<ChangeBatch> {
 
   #isOpen = true
 
+  #workedOff(): void {
+    if (this.#atWork === undefined) return
+    this.#feed.workedOff(this.#atWork)
+    this.#atWork = undefined
+  }
+
   #letGo(): void {
     this.#reader.release()
+    this.#workedOff()
     if (!this.#isOpen) return
     this.#isOpen = false
     this.#feed.ended()

@@ -59,8 +59,10 @@ export class ManualTimers implements Timers {
   nextTurn(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve))
   }
-  wait(): Promise<void> {
-    throw new Error('not used')
+  /** Who waits is never kept waiting: time jumps. */
+  async wait(ms: number): Promise<void> {
+    this.advance(ms)
+    await this.nextTurn()
   }
   monotonicMs(): number {
     return this.nowMs

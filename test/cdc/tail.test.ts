@@ -374,6 +374,52 @@ describe('the end of the store', () => {
     await reading
   })
 
+  test('waits for who works on a batch for long, and for up to a second', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { maxBatchEvents: 1 })
+    for (let i = 0; i < 5; i++) store.commit([put('a', '1', 1)])
+    let read = 0
+    const reading = (async () => {
+      for await (const { events } of tail) {
+        read += events.length
+        await turns(200)
+      }
+    })()
+    await turns(2)
+    store.status = 'closing'
+    await store.feed.drain()
+    expect(read).toBe(5)
+    await reading
+  })
+
+  test('waits no longer than a second for who does not come back', async () => {
+    const store = new FakeStore()
+    const tail = tailOf(store, { maxBatchEvents: 1 })
+    for (let i = 0; i < 5; i++) store.commit([put('a', '1', 1)])
+    await tail.next()
+    store.status = 'closing'
+    const from = store.timers.nowMs
+    await store.feed.drain()
+    expect(store.timers.nowMs - from).toBe(1000)
+    store.status = 'closed'
+    await expect(tail.next()).rejects.toMatchObject({ code: 'VARVE_CLOSED' })
+  })
+
+  test('waits for nobody who has everything, or has closed', async () => {
+    const store = new FakeStore()
+    const [whole, ended] = [tailOf(store), tailOf(store, { maxBatchEvents: 1 })]
+    for (let i = 0; i < 5; i++) store.commit([put('a', '1', 1)])
+    await whole.next()
+    await ended.next()
+    await ended.close()
+    store.status = 'closing'
+    const from = store.timers.nowMs
+    await store.feed.drain()
+    expect(store.timers.nowMs).toBe(from)
+    store.status = 'closed'
+    expect(await whole.next()).toEqual({ done: true, value: undefined })
+  })
+
   test('ends a tail that has everything without an error, also afterwards', async () => {
     const store = new FakeStore()
     store.commit([put('a', '1', 1)])
