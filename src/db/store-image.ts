@@ -65,7 +65,7 @@ export class ImageLoader {
     if (loaded === undefined) throw notFound(directory)
     const { version, manifest } = loaded
     try {
-      this.#open(version)
+      this.#open(loaded)
       return { version, manifest, replayed: await this.#follow(loaded) }
     } catch (error) {
       version.release()
@@ -73,12 +73,12 @@ export class ImageLoader {
     }
   }
 
-  /** A file of it that is gone is damage, unless the manifest was not the last one any more. */
-  #open(version: Version): void {
+  /** A file that is gone is damage, unless the manifest has been added to or replaced meanwhile: then its writer removed it. */
+  #open(loaded: Pick<StoreImage, 'version' | 'manifest'>): void {
     try {
-      this.#inUse.addAll(version)
+      this.#inUse.addAll(loaded.version)
     } catch (error) {
-      if (systemCode(error) !== 'ENOENT') throw error
+      if (systemCode(error) !== 'ENOENT' || !this.#isUnchanged(loaded)) throw error
       const file = (error as NodeJS.ErrnoException).path ?? this.#context.directory
       throw corruption('a file that the manifest names is missing', { file }, error)
     }
@@ -91,7 +91,7 @@ export class ImageLoader {
   }
 
   /** Whether the manifest in force is the one that was read, with nothing added. */
-  #isUnchanged({ manifest }: StoreImage): boolean {
+  #isUnchanged({ manifest }: Pick<StoreImage, 'manifest'>): boolean {
     const { fs, directory } = this.#context
     if (manifest.torn !== undefined || readCurrent(fs, directory) !== manifest.number) return false
     const stat = fs.stat(manifest.path)

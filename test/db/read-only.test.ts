@@ -144,6 +144,38 @@ test('a file that is gone is damage to a readOnly store as to its writer', async
   }
 })
 
+test('a file that is gone because its writer moves on is no damage to a readOnly store', async () => {
+  const { open, fs } = fixture()
+  const writer = await open()
+  await writer.put('a', '1')
+  await writer.flush()
+  let looks = 0
+  /** Whenever the segment is looked for, the writer has just replaced it. */
+  const moving = new Proxy(fs, {
+    get(target, name) {
+      const found: unknown = Reflect.get(target, name, target)
+      if (typeof found !== 'function') return found
+      if (name === 'openRead') {
+        return (path: string) => {
+          if (path.endsWith('.seg')) looks++
+          return target.openRead(path.endsWith('.seg') ? `${path}.gone` : path)
+        }
+      }
+      if (name === 'stat') {
+        return (path: string) => {
+          const stat = target.stat(path)
+          const isAhead = stat !== undefined && looks > 0 && path.includes('MANIFEST')
+          return isAhead ? { ...stat, size: stat.size + 1 } : stat
+        }
+      }
+      return found.bind(target)
+    },
+  })
+  expect(await codeOf(() => fixture({}, moving).open({ readOnly: true }))).toBe('VARVE_IO')
+  expect(looks).toBeGreaterThan(1)
+  await writer.close()
+})
+
 test('a tail of a readOnly store goes on with each refresh', async () => {
   const { open } = fixture()
   const writer = await open()
