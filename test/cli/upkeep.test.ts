@@ -1,4 +1,5 @@
 /** stats, history, consumers, verify, repair, compact, checkpoint, dump and bench, through the built command. */
+import { once } from 'node:events'
 import fs from 'node:fs'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -326,6 +327,21 @@ test('demo shows layers and skipping, and a replica that is the same', () => {
   expect(place.ok(['verify', `${made()[0]!}/replica`])).toMatch(/^ok: /)
   expect(place.run(['demo', '-n', '0']).code).toBe(2)
   expect(place.run(['demo', '--directory', 'nowhere']).code).toBe(3)
+})
+
+test.each([
+  ['demo', 'SIGINT'],
+  ['bench', 'SIGTERM'],
+] as const)('%s leaves nothing behind where %s ends it', async (command, signal) => {
+  const parent = place.path(`interrupted-${command}`)
+  fs.mkdirSync(parent)
+  const watcher = fs.watch(parent)
+  const running = place.start([command, '-n', '100000000', '--directory', parent])
+  await once(watcher, 'change')
+  watcher.close()
+  running.kill(signal)
+  expect(await once(running, 'exit')).toEqual([null, signal])
+  expect(fs.readdirSync(parent)).toEqual([])
 })
 
 test('bench measures and leaves nothing behind', () => {

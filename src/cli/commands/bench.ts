@@ -1,11 +1,10 @@
-import fs from 'node:fs'
 import os from 'node:os'
-import path from 'node:path'
 import type { Command } from 'commander'
 import Table from 'cli-table3'
 import { Varve } from '../../db/varve.ts'
 import { examples } from '../examples.ts'
 import { PLAIN_TABLE } from '../plain-table.ts'
+import { inTemporaryFolder } from '../interrupts.ts'
 import { usageError } from '../exit-codes.ts'
 import { wholeNumber } from '../shared-options.ts'
 import type { Terminal } from '../terminal.ts'
@@ -41,8 +40,8 @@ export function addBench(program: Command, terminal: Terminal): void {
     )
     .action(async (choice: Choice) => {
       if (choice.entries === 0) throw usageError('--entries must be at least 1.')
-      const directory = fs.mkdtempSync(path.join(choice.directory, 'varve-bench-'))
-      try {
+      const place = { parent: choice.directory, prefix: 'varve-bench-', keep: false }
+      await inTemporaryFolder(place, async (directory) => {
         const results = await measure(directory, choice)
         if (choice.json === true) return await terminal.json(results)
         const table = new Table({
@@ -55,9 +54,7 @@ export function addBench(program: Command, terminal: Terminal): void {
           table.push([what, countText(count), seconds.toFixed(2), rate])
         }
         return await terminal.line(table.toString())
-      } finally {
-        fs.rmSync(directory, { recursive: true, force: true })
-      }
+      })
     })
 }
 

@@ -3,7 +3,6 @@
  * second store of the changes, and compares the two. The data are invented, so it needs nothing but the package.
  */
 import { createHash } from 'node:crypto'
-import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import Table from 'cli-table3'
@@ -14,6 +13,7 @@ import { replicate } from '../../db/replicate.ts'
 import { Varve } from '../../db/varve.ts'
 import { examples } from '../examples.ts'
 import { CommandError, usageError } from '../exit-codes.ts'
+import { inTemporaryFolder } from '../interrupts.ts'
 import { PLAIN_TABLE } from '../plain-table.ts'
 import { wholeNumber } from '../shared-options.ts'
 import type { Terminal } from '../terminal.ts'
@@ -57,13 +57,15 @@ export function addDemo(program: Command, terminal: Terminal): void {
     )
     .action(async (choice: Choice) => {
       if (choice.entries === 0) throw usageError('--entries must be at least 1.')
-      const directory = fs.mkdtempSync(path.join(choice.directory, 'varve-demo-'))
-      try {
-        await show(directory, choice, terminal)
-      } finally {
-        if (choice.keep === true) terminal.note(`The stores are in ${directory}.`)
-        else fs.rmSync(directory, { recursive: true, force: true })
-      }
+      const keep = choice.keep === true
+      const place = { parent: choice.directory, prefix: 'varve-demo-', keep }
+      await inTemporaryFolder(place, async (directory) => {
+        try {
+          await show(directory, choice, terminal)
+        } finally {
+          if (keep) terminal.note(`The stores are in ${directory}.`)
+        }
+      })
     })
 }
 
