@@ -318,7 +318,8 @@ function recordsOf(bytes: Uint8Array): number[] {
   return offsets
 }
 
-test('whichever edit of a manifest is damaged, its segments are taken in from what they say of themselves', async () => {
+/** 100 keys, every fiftieth a blob, written four times, compacted once, and one more in the log: 401 events. */
+async function filledInFourRounds() {
   const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
   const db = await made.open({}, APART)
   for (let round = 0; round < 4; round++) {
@@ -329,23 +330,32 @@ test('whichever edit of a manifest is damaged, its segments are taken in from wh
   }
   await db.put('last', 'in the log')
   await db.close()
+  return made
+}
+
+async function expectFourRoundsRepaired(fs: MemoryFileSystem, where: string): Promise<void> {
+  const report = await repair(fs)
+  expect(report, where).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: 401 })
+  const again = await fixture({}, fs).open({ blobThresholdBytes: 500 }, APART)
+  expect((await again.verify()).problems).toEqual([])
+  expect(await collect(again.scanSinceSeqno(1))).toHaveLength(401)
+  const entries = await again.entries().all()
+  expect(entries.length).toBe(101)
+  expect(
+    entries.every(([key, value]) => String(value).startsWith('3 ') || String(key) === 'last'),
+  ).toBe(true)
+  await again.close()
+}
+
+test('whichever edit of a manifest is damaged, its segments are taken in from what they say of themselves', async () => {
+  const made = await filledInFourRounds()
   const [manifest] = filesOf(made.fs, 'MANIFEST')
   const edits = recordsOf(made.fs.files().get(manifest!)!).slice(2)
   expect(edits.length).toBeGreaterThan(10)
   for (const offset of edits) {
     const fs = made.fs.crash('kept')
     flip(fs, manifest!, offset + 30)
-    const report = await repair(fs)
-    const again = await fixture({}, fs).open({ blobThresholdBytes: 500 }, APART)
-    expect((await again.verify()).problems).toEqual([])
-    expect(report, `at ${offset}`).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: 401 })
-    expect(await collect(again.scanSinceSeqno(1))).toHaveLength(401)
-    const entries = await again.entries().all()
-    expect(entries.length).toBe(101)
-    expect(
-      entries.every(([key, value]) => String(value).startsWith('3 ') || String(key) === 'last'),
-    ).toBe(true)
-    await again.close()
+    await expectFourRoundsRepaired(fs, `at ${offset}`)
   }
 })
 
@@ -359,33 +369,14 @@ function cutFile(fs: MemoryFileSystem, path: string, bytes: number): void {
 }
 
 test('wherever the end of a manifest is lost, segments that only it had named are taken in', async () => {
-  const made = fixture({ blobThresholdBytes: 500, blockBytes: 512 })
-  const db = await made.open({}, APART)
-  for (let round = 0; round < 4; round++) {
-    for (let i = 0; i < 100; i++)
-      await db.put(`key${i}`, `${round} `.repeat(i % 50 === 0 ? 400 : 3))
-    await db.flush()
-    if (round === 1) await db.compact()
-  }
-  await db.put('last', 'in the log')
-  await db.close()
+  const made = await filledInFourRounds()
   const [manifest] = filesOf(made.fs, 'MANIFEST')
   const bytes = made.fs.files().get(manifest!)!
   const edits = recordsOf(bytes).slice(2)
   for (const offset of edits.flatMap((record) => [record, record + 5, record + 30])) {
     const fs = made.fs.crash('kept')
     cutFile(fs, manifest!, Math.min(offset, bytes.length))
-    const report = await repair(fs)
-    expect(report, `cut at ${offset}`).toMatchObject({ seqnosLost: [], floor: 1, eventsKept: 401 })
-    const again = await fixture({}, fs).open({ blobThresholdBytes: 500 }, APART)
-    expect((await again.verify()).problems).toEqual([])
-    expect(await collect(again.scanSinceSeqno(1))).toHaveLength(401)
-    const entries = await again.entries().all()
-    expect(entries.length).toBe(101)
-    expect(
-      entries.every(([key, value]) => String(value).startsWith('3 ') || String(key) === 'last'),
-    ).toBe(true)
-    await again.close()
+    await expectFourRoundsRepaired(fs, `cut at ${offset}`)
   }
 })
 
